@@ -1,0 +1,1 @@
+"""A product catalogue whose prices keep themselves up to date."""

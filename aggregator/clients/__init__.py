@@ -1,0 +1,1 @@
+"""The world outside. Nothing here knows of Flask or the models."""

@@ -1,0 +1,173 @@
+"""Many requests at a time over libcurl, whose time-out bounds a whole request, slow drips included."""
+
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any, Generic, TypeVar
+
+import pycurl
+
+from aggregator.clients.wire import (
+    CUT_OFF,
+    MAX_REPLY_BYTES,
+    TIMED_OUT,
+    TOO_LARGE,
+    UNREACHABLE,
+    USER_AGENT,
+    Reply,
+    Request,
+    TransportError,
+)
+
+K = TypeVar("K")
+
+# A transfer this old stops counting, up to so many: a few slow answers must not hold up all the others.
+SLOW_SECONDS = 1.0
+SLOW_PER_FAST = 4
+PAUSE_SECONDS = 0.05
+_REASONS = {
+    pycurl.E_OPERATION_TIMEDOUT: TIMED_OUT,
+    pycurl.E_FILESIZE_EXCEEDED: TOO_LARGE,
+    pycurl.E_PARTIAL_FILE: CUT_OFF,
+    pycurl.E_RECV_ERROR: CUT_OFF,
+    pycurl.E_GOT_NOTHING: CUT_OFF,
+    pycurl.E_WRITE_ERROR: TOO_LARGE,
+}
+
+
+class _Transfer(Generic[K]):
+    """One reusable libcurl handle and what it is carrying."""
+
+    def __init__(self, seconds: float, max_bytes: int) -> None:
+        self.max_bytes = max_bytes
+        self.handle = handle = pycurl.Curl()
+        handle.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
+        handle.setopt(pycurl.FOLLOWLOCATION, False)
+        handle.setopt(pycurl.PROXY, "")  # none, whatever the environment says
+        handle.setopt(pycurl.NOSIGNAL, True)
+        handle.setopt(pycurl.TIMEOUT_MS, int(seconds * 1000))
+        handle.setopt(pycurl.CONNECTTIMEOUT_MS, int(min(seconds, 3.0) * 1000))
+        handle.setopt(pycurl.MAXFILESIZE, max_bytes)
+        handle.setopt(pycurl.USERAGENT, USER_AGENT)
+        handle.setopt(pycurl.WRITEFUNCTION, self._receive)
+        self.headers: tuple[tuple[str, str], ...] | None = None
+        self.key: K
+
+    def load(self, key: K, request: Request) -> pycurl.Curl:
+        self.key = key
+        self.chunks: list[bytes] = []
+        self.size = 0
+        self.started = time.monotonic()
+        self.handle.setopt(pycurl.URL, request.url)
+        self.handle.setopt(pycurl.CUSTOMREQUEST, request.method)
+        if request.body is not None:
+            self.handle.setopt(pycurl.POSTFIELDS, request.body)
+        elif request.method == "GET":
+            self.handle.setopt(pycurl.HTTPGET, True)
+        if request.headers is not self.headers:  # most requests share one tuple
+            self.headers = request.headers
+            self.handle.setopt(pycurl.HTTPHEADER, [f"{name}: {value}" for name, value in request.headers])
+        return self.handle
+
+    def _receive(self, chunk: bytes) -> int:
+        self.size += len(chunk)
+        if self.size > self.max_bytes:
+            return 0  # tells libcurl to give up; a chunked answer announces no size
+        self.chunks.append(chunk)
+        return len(chunk)
+
+    def reply(self) -> Reply:
+        status = self.handle.getinfo(pycurl.RESPONSE_CODE)
+        retry_after = str(self.handle.getinfo(pycurl.RETRY_AFTER)) if status in (429, 503) else None
+        content_type = self.handle.getinfo(pycurl.CONTENT_TYPE) or ""
+        return Reply(status, content_type, b"".join(self.chunks), retry_after)
+
+
+class ManyRequests:
+    """Sends requests side by side and yields replies as they come, each within seconds and max_bytes."""
+
+    def __init__(self, concurrency: int = 32, seconds: float = 10.0, max_bytes: int = MAX_REPLY_BYTES) -> None:
+        self.concurrency = concurrency
+        self.seconds = seconds
+        self.max_bytes = max_bytes
+
+    def exchange(
+        self, requests: Iterable[tuple[K, Request] | None]
+    ) -> Iterator[tuple[K, Reply | TransportError] | None]:
+        """Yield (key, reply or failure) for each (key, request), in the order in which they end.
+
+        A None among the requests says that there is none just now; a None among the answers, that nothing
+        has come in for a moment.
+        """
+        exchange = _Exchange[K](self, iter(requests))
+        try:
+            while exchange.start():
+                ended = False
+                for transfer, error in exchange.ended():
+                    ended = True
+                    yield transfer.key, _outcome(transfer, error)
+                if not ended:
+                    exchange.pause()
+                    yield None
+        finally:
+            exchange.close()
+
+
+class _Exchange(Generic[K]):
+    """The transfers of one exchange()."""
+
+    def __init__(self, limits: ManyRequests, source: Iterator[tuple[K, Request] | None]) -> None:
+        self.limits = limits
+        self.source = source
+        self.exhausted = False
+        self.active: dict[pycurl.Curl, _Transfer[K]] = {}
+        self.idle: list[_Transfer[K]] = []
+        self.slow = 0
+        self.multi = pycurl.CurlMulti()
+        self.multi.setopt(pycurl.M_MAXCONNECTS, limits.concurrency * (1 + SLOW_PER_FAST))
+
+    def start(self) -> bool:
+        """Start as many transfers as there is room for; false when there is nothing left to do."""
+        while not self.exhausted and len(self.active) < self.limits.concurrency + self.slow:
+            try:
+                item = next(self.source)
+            except StopIteration:
+                self.exhausted = True
+                break
+            if item is None:
+                break
+            transfer = self.idle.pop() if self.idle else _Transfer[K](self.limits.seconds, self.limits.max_bytes)
+            handle = transfer.load(*item)
+            self.active[handle] = transfer
+            self.multi.add_handle(handle)
+        return bool(self.active) or not self.exhausted
+
+    def ended(self) -> Iterator[tuple[_Transfer[K], int | None]]:
+        """Carry bytes, and yield the transfers that have ended, with libcurl's code for a failure."""
+        self.multi.perform()
+        _, done, failed = self.multi.info_read(len(self.active) + 1)
+        for handle, error in [(handle, None) for handle in done] + [(failure[0], failure[1]) for failure in failed]:
+            self.multi.remove_handle(handle)
+            transfer = self.active.pop(handle)
+            yield transfer, error
+            self.idle.append(transfer)
+
+    def pause(self) -> None:
+        """Wait a moment for something to happen, and count the transfers that have become slow."""
+        if self.active:
+            self.multi.select(PAUSE_SECONDS)
+        else:
+            time.sleep(PAUSE_SECONDS)
+        slow_since = time.monotonic() - SLOW_SECONDS
+        slow = sum(transfer.started < slow_since for transfer in self.active.values())
+        self.slow = min(slow, SLOW_PER_FAST * self.limits.concurrency)
+
+    def close(self) -> None:
+        for handle in self.active:
+            self.multi.remove_handle(handle)
+        self.multi.close()
+
+
+def _outcome(transfer: _Transfer[Any], error: int | None) -> Reply | TransportError:
+    if error is None:
+        return transfer.reply()
+    return TransportError(_REASONS.get(error, UNREACHABLE))

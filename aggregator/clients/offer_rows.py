@@ -1,0 +1,84 @@
+"""Reads a list of offers with suspicion: what cannot be right is left out, counted, and harms no other row."""
+
+import json
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+MAX_PRICE = 10**12
+MAX_STOCK = 10**9
+_is_uuid = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE).fullmatch
+
+
+@dataclass(slots=True)
+class OfferRows:
+    """The good rows of an answer as {id: (price, items_in_stock)}, and what was wrong with the others."""
+
+    rows: dict[str, tuple[int, int]] = field(default_factory=dict)
+    rejected: Counter[str] = field(default_factory=Counter)
+    rejected_ids: set[str] = field(default_factory=set)
+    # False where a row does not say which offer it was: then no offer can be said to be missing.
+    complete: bool = True
+
+
+def _refuse_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("a key stands twice in one object")
+    return members
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+_decode = json.JSONDecoder(object_pairs_hook=_refuse_duplicate_keys, parse_constant=_refuse_constant).decode
+
+
+def parse_json(body: bytes) -> Any:
+    """The JSON value in body. ValueError for anything that is not plain, sane JSON."""
+    try:
+        return _decode(body.decode("utf-8"))
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def parse_offers(body: bytes) -> OfferRows:
+    """The offers in body. ValueError if it is not a JSON array: then nothing in it can be relied upon."""
+    elements = parse_json(body)
+    if type(elements) is not list:
+        raise ValueError("not a list")
+    offers = OfferRows()
+    for element in elements:
+        _add(offers, element)
+    for upstream_id in offers.rejected_ids:
+        offers.rows.pop(upstream_id, None)
+    return offers
+
+
+def _add(offers: OfferRows, element: Any) -> None:
+    upstream_id = _upstream_id(element.get("id")) if type(element) is dict else None
+    if upstream_id is None:
+        offers.rejected["bad id"] += 1
+        offers.complete = False
+        return
+    price, stock = element.get("price"), element.get("items_in_stock")
+    # Not isinstance: to Python a bool is an int, and to us it is not a price.
+    if type(price) is not int or not 0 <= price <= MAX_PRICE:
+        offers.rejected["bad price"] += 1
+        offers.rejected_ids.add(upstream_id)
+    elif type(stock) is not int or not 0 <= stock <= MAX_STOCK:
+        offers.rejected["bad stock"] += 1
+        offers.rejected_ids.add(upstream_id)
+    else:
+        if offers.rows.get(upstream_id, (price, stock)) != (price, stock):
+            offers.rejected["listed twice"] += 1  # and the last one counts
+        offers.rows[upstream_id] = (price, stock)
+
+
+def _upstream_id(value: Any) -> str | None:
+    """The offer's id as text: a UUID of any version, or a number, as the first generation has them."""
+    if type(value) is str and _is_uuid(value):
+        return value.lower()
+    return str(value) if type(value) is int and 0 <= value < 2**63 else None

@@ -1,0 +1,163 @@
+"""One request at a time over requests, bounded as a whole: the web process has a client waiting.
+
+requests bounds each read, so a server that drips bytes could keep it busy for ever. Here each exchange runs
+in a thread of its own and on a connection of its own; when time is up its socket is shut down, which ends the thread.
+"""
+
+import socket
+import threading
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from typing import Any
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+from aggregator.clients.wire import (
+    BUSY,
+    CUT_OFF,
+    MAX_REPLY_BYTES,
+    TIMED_OUT,
+    TOO_LARGE,
+    UNREACHABLE,
+    USER_AGENT,
+    Reply,
+    Request,
+    TransportError,
+)
+
+CONNECT_SECONDS = 3.0
+CHUNK = 65_536
+_in_thread = threading.local()  # .exchange: the one that the thread is working on
+
+
+class _Exchange:
+    """A request on its way, and the socket it uses once there is one."""
+
+    def __init__(self, seconds: float) -> None:
+        self.deadline = time.monotonic() + seconds
+        self.socket: socket.socket | None = None
+        self.over = False
+
+    def use(self, sock: socket.socket) -> None:
+        """Remember the socket, or end it at once where time was up before it was there."""
+        self.socket = sock
+        if self.over:
+            self.end()
+
+    def end(self) -> None:
+        """Wake up whoever waits for the socket: its next read ends at once."""
+        self.over = True
+        if self.socket is not None:
+            try:
+                self.socket.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                return  # it is closed already
+
+
+class _Watched:
+    """A urllib3 connection that tells the exchange of its thread which socket it uses."""
+
+    sock: socket.socket | None
+
+    def connect(self) -> None:
+        super().connect()  # type: ignore[misc]
+        assert self.sock is not None
+        _in_thread.exchange.use(self.sock)
+
+
+class _WatchedHTTP(_Watched, HTTPConnection):
+    pass
+
+
+class _WatchedHTTPS(_Watched, HTTPSConnection):
+    pass
+
+
+class _HTTPPool(HTTPConnectionPool):
+    ConnectionCls = _WatchedHTTP
+
+
+class _HTTPSPool(HTTPSConnectionPool):
+    ConnectionCls = _WatchedHTTPS
+
+
+class _Adapter(HTTPAdapter):
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
+
+
+class SingleRequests:
+    """Sends one request and waits for its reply, for no more than seconds in all.
+
+    No more than slots at once: when the service is slow, the web process must have threads left for others.
+    """
+
+    def __init__(self, seconds: float = 5.0, max_bytes: int = MAX_REPLY_BYTES, slots: int = 2) -> None:
+        self.seconds = seconds
+        self.max_bytes = max_bytes
+        self._slots = threading.BoundedSemaphore(slots)
+        self._threads = ThreadPoolExecutor(slots, thread_name_prefix="offers-service")
+
+    def send(self, request: Request) -> Reply | TransportError:
+        """The reply to request, or why there is no whole one in time."""
+        if not self._slots.acquire(blocking=False):
+            return TransportError(BUSY)
+        exchange = _Exchange(self.seconds)
+        future: Future[Reply] = self._threads.submit(self._exchange, exchange, request)
+        future.add_done_callback(lambda _: self._slots.release())
+        try:
+            return future.result(timeout=self.seconds)
+        except FutureTimeoutError:
+            return TransportError(TIMED_OUT)
+        except TransportError as error:
+            return error
+        finally:
+            exchange.end()
+
+    def _exchange(self, exchange: _Exchange, request: Request) -> Reply:
+        _in_thread.exchange = exchange
+        try:
+            with self._session() as session, self._open(session, exchange, request) as response:
+                return self._read(response)
+        except requests.Timeout as error:
+            raise TransportError(TIMED_OUT) from error
+        except requests.ConnectionError as error:
+            raise TransportError(TIMED_OUT if exchange.over else UNREACHABLE) from error
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            raise TransportError(TIMED_OUT if exchange.over else CUT_OFF) from error
+
+    def _session(self) -> requests.Session:
+        session = requests.Session()
+        session.trust_env = False  # no proxies and no .netrc: the token goes to one place only
+        session.mount("http://", _Adapter())
+        session.mount("https://", _Adapter())
+        return session
+
+    def _open(self, session: requests.Session, exchange: _Exchange, request: Request) -> requests.Response:
+        return session.request(
+            request.method,
+            request.url,
+            headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity", **dict(request.headers)},
+            data=request.body,
+            timeout=(min(CONNECT_SECONDS, self.seconds), self.seconds),
+            allow_redirects=False,
+            stream=True,
+        )
+
+    def _read(self, response: requests.Response) -> Reply:
+        body = bytearray()
+        # As it came over the wire: what is compressed was not asked for, and may be a bomb.
+        for chunk in response.raw.stream(CHUNK, decode_content=False):
+            body += chunk
+            if len(body) > self.max_bytes:
+                raise TransportError(TOO_LARGE)
+        headers = response.headers
+        return Reply(
+            response.status_code, headers.get("Content-Type", ""), bytes(body), headers.get("Retry-After")
+        )

@@ -1,0 +1,139 @@
+"""Settings, read from the environment once; what is missing or wrong is named all at once."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from environs import Env, EnvValidationError
+from marshmallow import validate
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from aggregator.clients.offers import OffersService, normalized_base_url
+from aggregator.errors import UsageError
+
+ROOT = Path(__file__).resolve().parents[1]
+MIN_SECRET_LENGTH = 32
+# In development the offers service is the sandbox, as `flask sandbox run` starts it.
+SANDBOX_URL = "http://127.0.0.1:8001"
+SANDBOX_REFRESH_TOKEN = "sandbox-refresh-token"  # noqa: S105 - it opens nothing but the sandbox
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What can be set from outside. Secrets stay out of the repr, and so out of every log."""
+
+    database_url: URL
+    offers: OffersService
+    app_env: str = "development"
+    secret_key: str = field(default="", repr=False)
+    jwt_secret_key: str = field(default="", repr=False)
+    sync_interval_seconds: float = 60
+    sync_concurrency: int = 32
+    timezone: str = "UTC"
+    currency: str = "EUR"
+    sentry_dsn: str = field(default="", repr=False)
+    log_format: str = "text"
+    db_pool_size: int = 4
+
+
+def from_environment(dotenv: bool = True) -> Settings:
+    """The settings in the environment and, in development, in .env. UsageError names all that is wrong."""
+    env = Env(eager=False)
+    if dotenv and os.environ.get("APP_ENV") != "production":
+        env.read_env(str(ROOT / ".env"), recurse=False)
+    # A name with nothing behind it, as .env.example has them, is a name that is not set.
+    for name in [name for name, value in os.environ.items() if not value.strip()]:
+        del os.environ[name]
+    app_env = env.str("APP_ENV", "development", validate=validate.OneOf(["development", "production"]))
+    values = {
+        "app_env": app_env,
+        "secret_key": env.str("SECRET_KEY", ""),
+        "jwt_secret_key": env.str("JWT_SECRET_KEY", ""),
+        "sync_interval_seconds": env.float("SYNC_INTERVAL_SECONDS", 60, validate=validate.Range(0.1, 86_400)),
+        "sync_concurrency": env.int("SYNC_CONCURRENCY", 32, validate=validate.Range(1, 512)),
+        "timezone": env.str("TIMEZONE", "UTC", validate=_is_timezone),
+        "currency": env.str("CURRENCY", "EUR", validate=validate.Regexp("^[A-Z]{3}$")),
+        "sentry_dsn": env.str("SENTRY_DSN", ""),
+        "log_format": env.str(
+            "LOG_FORMAT",
+            "json" if app_env == "production" else "text",
+            validate=validate.OneOf(["json", "text"]),
+        ),
+        "db_pool_size": env.int("DB_POOL_SIZE", 4, validate=validate.Range(1, 100)),
+        "database_url": _database_url(env),
+        "offers": _offers_service(env),
+    }
+    problems = _invalid(env) + (_weak(values) if app_env == "production" else [])
+    if problems:
+        raise UsageError("\n".join(["The settings are not right:", *(f"  {problem}" for problem in problems)]))
+    return Settings(**values)
+
+
+def _database_url(env: Env) -> URL | None:
+    text = env.str("DATABASE_URL", f"sqlite:///{ROOT / 'instance' / 'aggregator.db'}", validate=_is_database_url)
+    return normalized_database_url(text) if text and "DATABASE_URL" not in env._errors else None
+
+
+def normalized_database_url(text: str) -> URL:
+    """The URL with the driver that is installed; Heroku says postgres://, SQLAlchemy would take psycopg 3."""
+    url = make_url(text.replace("postgres://", "postgresql://", 1))
+    return url.set(drivername="postgresql+psycopg2") if url.drivername == "postgresql" else url
+
+
+def _offers_service(env: Env) -> OffersService:
+    base_url = env.str("OFFERS_BASE_URL", "", validate=_is_http_url)
+    refresh_token = env.str("OFFERS_REFRESH_TOKEN", "")
+    if not base_url:
+        base_url, refresh_token = SANDBOX_URL, refresh_token or SANDBOX_REFRESH_TOKEN
+    access_token = env.str("OFFERS_ACCESS_TOKEN", "")
+    return OffersService(normalized_base_url(base_url), refresh_token or None, access_token or None)
+
+
+def _invalid(env: Env) -> list[str]:
+    try:
+        env.seal()
+    except EnvValidationError as error:
+        return [f"{name}: {' '.join(map(str, texts))}" for name, texts in error.error_messages.items()]
+    return []
+
+
+def _weak(values: dict[str, object]) -> list[str]:
+    """What development may do and production may not. The values themselves are never named."""
+    problems = []
+    for name in ("SECRET_KEY", "JWT_SECRET_KEY"):
+        secret = str(values[name.lower()])
+        if len(secret) < MIN_SECRET_LENGTH or len(set(secret)) < 8 or "change" in secret.lower():
+            problems.append(f"{name}: production needs {MIN_SECRET_LENGTH} random characters or more.")
+    if values["secret_key"] and values["secret_key"] == values["jwt_secret_key"]:
+        problems.append("JWT_SECRET_KEY: it must differ from SECRET_KEY.")
+    if "OFFERS_BASE_URL" not in os.environ:
+        problems.append("OFFERS_BASE_URL: production needs to know the offers service.")
+    url = values["database_url"]
+    if "DYNO" in os.environ and isinstance(url, URL) and url.get_backend_name() == "sqlite":
+        problems.append("DATABASE_URL: a dyno's disk is neither shared nor kept; add a PostgreSQL database.")
+    if os.environ.get("FLASK_DEBUG", "0").lower() not in ("", "0", "false", "no"):
+        problems.append("FLASK_DEBUG: the debugger lets anybody run code; it is not for production.")
+    return problems
+
+
+def _is_http_url(value: str) -> None:
+    if value:
+        validate.URL(schemes={"http", "https"}, require_tld=False)(value)
+
+
+def _is_timezone(value: str) -> None:
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise validate.ValidationError("Not a time zone, such as Europe/Prague.") from None
+
+
+def _is_database_url(value: str) -> None:
+    try:
+        backend = normalized_database_url(value).get_backend_name()
+    except ArgumentError:
+        raise validate.ValidationError("Not a database URL.") from None
+    if backend not in ("sqlite", "postgresql"):
+        raise validate.ValidationError("Only postgresql:// and sqlite:// are known.")

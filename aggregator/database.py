@@ -1,0 +1,122 @@
+"""The database: the session that writes, the engine that only reads, and where a transaction begins."""
+
+import random
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from flask import Flask
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy.engine import URL, Connection, Engine
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from aggregator.models import Base
+
+# Nothing is expired on commit: what a service returned may be read after its transaction.
+db = SQLAlchemy(metadata=Base.metadata, session_options={"expire_on_commit": False})
+
+BUSY_TIMEOUT_MS = 5_000
+POSTGRESQL_LIMITS = (
+    "-c statement_timeout=10000 -c lock_timeout=3000 -c idle_in_transaction_session_timeout=30000"
+    " -c timezone=UTC"
+)
+TRIES = 3
+DEADLOCKED = {"40001", "40P01"}  # serialization_failure, deadlock_detected
+
+T = TypeVar("T")
+
+
+def init_app(app: Flask, url: URL, pool_size: int) -> None:
+    """Give app the database at url: db.session for writing, reads() for reading."""
+    app.config["SQLALCHEMY_DATABASE_URI"] = url
+    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = _engine_options(url, pool_size) | {"pool_pre_ping": True}
+    db.init_app(app)
+    with app.app_context():
+        writer = db.engine
+    reader = sa.create_engine(
+        url, isolation_level="AUTOCOMMIT", pool_reset_on_return=None, **_engine_options(url, pool_size)
+    )
+    app.extensions["reader"] = reader
+    if url.get_backend_name() == "sqlite":
+        for engine in (writer, reader):
+            sa.event.listen(engine, "connect", _set_pragmas)
+        # A transaction that reads first and writes later cannot wait its turn in SQLite; this one can.
+        sa.event.listen(writer, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+
+
+def _engine_options(url: URL, pool_size: int) -> dict[str, Any]:
+    if url.get_backend_name() == "sqlite":
+        # Python must not begin transactions of its own: the "begin" event above does.
+        return {"connect_args": {"isolation_level": None, "check_same_thread": False}}
+    return {
+        "connect_args": {"options": POSTGRESQL_LIMITS, "connect_timeout": 3},
+        "pool_size": pool_size,
+        "max_overflow": 0,
+        "pool_timeout": 3,
+    }
+
+
+def _set_pragmas(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
+    connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
+@contextmanager
+def transaction() -> Iterator[None]:
+    """Commit what is done inside, or nothing of it."""
+    session = db.session()
+    if session.in_transaction():
+        raise RuntimeError("a transaction is open already")
+    try:
+        yield
+        session.commit()
+    except BaseException:
+        session.rollback()
+        raise
+    finally:
+        session.expunge_all()
+
+
+def in_transaction(work: Callable[[], T]) -> T:
+    """What work returns, done in a transaction of its own; begun again when it fell to a deadlock."""
+    for attempt in range(1, TRIES + 1):
+        try:
+            with transaction():
+                return work()
+        except DBAPIError as error:
+            if attempt == TRIES or getattr(error.orig, "pgcode", None) not in DEADLOCKED:
+                raise
+            time.sleep(random.uniform(0, 0.05) * attempt)  # noqa: S311 - jitter
+    raise AssertionError("unreachable")
+
+
+def dialect() -> str:
+    """The name of the session's database: sqlite or postgresql."""
+    return str(db.session.get_bind().dialect.name)
+
+
+def reader(app: Flask) -> Engine:
+    """The engine for reading: no transaction, so no round trips to begin and end one."""
+    engine: Engine = app.extensions["reader"]
+    return engine
+
+
+def read(app: Flask, query: Callable[[Connection], T]) -> T:
+    """What query returns; asked once more if the connection turns out to be dead.
+
+    That is cheaper than a ping before each read, and a read may be repeated.
+    """
+    try:
+        with reader(app).connect() as connection:
+            return query(connection)
+    except OperationalError as error:
+        if not error.connection_invalidated:
+            raise
+        with reader(app).connect() as connection:
+            return query(connection)

@@ -1,0 +1,44 @@
+"""What can go wrong, in the words that the outside gets to read. The docstring is the message."""
+
+from inspect import cleandoc
+from typing import Any
+
+
+class ProblemError(Exception):
+    """Something went wrong."""
+
+    def __init__(self, detail: str | None = None, **extra: Any) -> None:
+        self.detail = detail or cleandoc(type(self).__doc__ or "")
+        self.extra = extra
+        super().__init__(self.detail)
+
+
+class NotFound(ProblemError):
+    """There is no such thing."""
+
+
+class Conflict(ProblemError):
+    """This conflicts with what is there."""
+
+
+class EditedMeanwhile(ProblemError):
+    """It has been changed since the version named in If-Match."""
+
+
+class Invalid(ProblemError):
+    """The request cannot be processed."""
+
+    def __init__(self, detail: str | None = None, errors: dict[str, Any] | None = None) -> None:
+        super().__init__(detail, **({"errors": errors} if errors else {}))
+
+
+class InProgress(ProblemError):
+    """The first request with this Idempotency-Key is still being worked on. Try again in a second."""
+
+
+class Unavailable(ProblemError):
+    """The service cannot answer just now. Try again in a moment."""
+
+
+class UsageError(ProblemError):
+    """The program was started in a way that cannot work."""

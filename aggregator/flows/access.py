@@ -1,0 +1,107 @@
+"""The access token, however it is come by: from its row, or by one process for all from the service."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from aggregator.clients.offers import (
+    AccessToken,
+    OffersError,
+    OffersService,
+    ServiceDown,
+    TokenHeld,
+    TokenRefused,
+    read_auth,
+)
+from aggregator.clients.wire import Reply, Request, TransportError
+from aggregator.clock import utcnow
+from aggregator.database import transaction
+from aggregator.models import Endpoint
+from aggregator.services import access
+
+POLL_SECONDS = 0.05
+HELD_SECONDS = 15.0  # how long to wait, or to go on with what we have, while a token is said to be valid
+REFUSED_SECONDS = 60.0
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class TokenSource:
+    """Hands out the access token of service. send makes a call; holder names this process."""
+
+    service: OffersService
+    send: Callable[[Request], Reply | TransportError]
+    holder: str
+    patience: float = 2.0  # seconds to wait for another process that is fetching the token
+
+    def token(self) -> AccessToken:
+        """A token that should be good. OffersError where there is none to be had now."""
+        if self.service.access_token and not self.service.refresh_token:
+            return AccessToken(self.service.access_token, None)
+        deadline = time.monotonic() + self.patience
+        while True:
+            with transaction():
+                token = access.stored_token(self.service.fingerprint)
+                pause = None if token else access.pauses().get(Endpoint.AUTH)
+                # Whoever gets the lease looked at the row in the same transaction: nobody has just renewed it.
+                leased = not token and not pause and access.take_lease(self.holder)
+            if token:
+                return token
+            if pause:
+                raise ServiceDown(pause.reason)
+            if leased:
+                return self._renew()
+            if time.monotonic() > deadline:
+                raise ServiceDown("another process is fetching the access token")
+            time.sleep(POLL_SECONDS)
+
+    def replacement(self, rejected: AccessToken) -> AccessToken:
+        """A token other than the one that was refused. OffersError where there is none to be had now."""
+        if rejected.expires_at is None:
+            # The first generation gives one token for ever; a new one would not know our products.
+            self._give_up("the access token is refused", REFUSED_SECONDS)
+            raise TokenRefused("the access token is refused")
+        with transaction():
+            access.drop_token(rejected.value)
+        return self.token()
+
+    def refused_again(self) -> None:
+        """Note that a fresh token was refused as well: nobody is to try for a while."""
+        self._give_up("a fresh access token is refused", REFUSED_SECONDS)
+
+    def _renew(self) -> AccessToken:
+        reply = self.send(self.service.auth_request())
+        try:
+            token = read_auth(reply, utcnow(), permanent=not self.service.refresh_token)
+        except TokenHeld as error:
+            return self._go_on(error)
+        except TokenRefused as error:
+            self._give_up(error.reason, REFUSED_SECONDS)
+            raise
+        except OffersError as error:
+            self._give_up(error.reason, error.retry_after)
+            raise
+        with transaction():
+            access.store_token(self.service.fingerprint, token)
+            access.close_circuit(Endpoint.AUTH)
+            access.give_back_lease(self.holder)
+        log.info("access token renewed", expires_at=token.expires_at)
+        return token
+
+    def _go_on(self, error: TokenHeld) -> AccessToken:
+        with transaction():
+            token = access.prolong_token(self.service.fingerprint, HELD_SECONDS)
+            access.give_back_lease(self.holder)
+        if token:
+            return token
+        self._give_up(error.reason, HELD_SECONDS)
+        raise error
+
+    def _give_up(self, reason: str, seconds: float | None) -> None:
+        with transaction():
+            access.open_circuit(Endpoint.AUTH, reason, seconds)
+            access.give_back_lease(self.holder)
+        log.warning("no access token", reason=reason)

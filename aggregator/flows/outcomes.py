@@ -1,0 +1,102 @@
+"""What became of the products of a sync, gathered into batches and written in one transaction each."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any
+
+import structlog
+from sqlalchemy.exc import DataError, IntegrityError
+
+from aggregator.clock import utcnow
+from aggregator.database import in_transaction
+from aggregator.services import feeds, sync
+from aggregator.services.feeds import Claimed
+
+BATCH_PRODUCTS = 500
+BATCH_OFFERS = 50_000
+BATCH_SECONDS = 0.5
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass
+class Batch:
+    """Outcomes that are to be written together."""
+
+    answers: list[sync.Answer] = field(default_factory=list)
+    failed: list[tuple[Claimed, str, float]] = field(default_factory=list)
+    registered: list[Claimed] = field(default_factory=list)
+    not_registered: list[tuple[Claimed, str, float]] = field(default_factory=list)
+    refused: list[tuple[Claimed, str]] = field(default_factory=list)
+    released: list[Claimed] = field(default_factory=list)
+    offers: int = 0
+    started: float = field(default_factory=monotonic)
+
+    @property
+    def products(self) -> int:
+        """How many products the batch is about."""
+        return (
+            len(self.answers)
+            + len(self.failed)
+            + len(self.registered)
+            + len(self.not_registered)
+            + len(self.refused)
+            + len(self.released)
+        )
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the batch is large enough, or has waited long enough, to be written."""
+        if not self.products:
+            return False
+        large = self.products >= BATCH_PRODUCTS or self.offers >= BATCH_OFFERS
+        return large or monotonic() - self.started > BATCH_SECONDS
+
+    def split(self) -> Iterator["Batch"]:
+        """The same outcomes, a batch for each product."""
+        yield from (Batch(answers=[answer]) for answer in self.answers)
+        yield from (Batch(failed=[row]) for row in self.failed)
+        yield from (Batch(registered=[product]) for product in self.registered)
+        yield from (Batch(not_registered=[row]) for row in self.not_registered)
+        yield from (Batch(refused=[row]) for row in self.refused)
+        yield from (Batch(released=[product]) for product in self.released)
+
+
+def write(batch: Batch, fingerprint: str) -> Counter[str]:
+    """Write a batch and count what was done; a product that cannot be written costs only itself."""
+    try:
+        return in_transaction(lambda: _write(batch, fingerprint))
+    except (DataError, IntegrityError):
+        log.exception("a batch could not be stored", products=batch.products)
+    done: Counter[str] = Counter()
+    for single in batch.split():
+        try:
+            done += in_transaction(lambda single=single: _write(single, fingerprint))  # type: ignore[misc]
+        except (DataError, IntegrityError):
+            log.exception("a product could not be stored")
+            done["failed"] += 1
+            done += in_transaction(lambda single=single: _give_up(single))  # type: ignore[misc]
+    return done
+
+
+def _write(batch: Batch, fingerprint: str) -> Counter[str]:
+    now = utcnow()
+    done = sync.apply(batch.answers, now) if batch.answers else Counter()
+    done["failed"] += len(feeds.failed(*_columns(batch.failed, 3)))
+    done["registered"] += len(feeds.registered(batch.registered, fingerprint, now))
+    done["not_registered"] += len(feeds.not_registered(*_columns(batch.not_registered, 3)))
+    done["refused"] += len(feeds.refused(*_columns(batch.refused, 2)))
+    feeds.release(batch.released)
+    return done
+
+
+def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> Sequence[Sequence[Any]]:
+    return list(zip(*rows, strict=True)) or [()] * width
+
+
+def _give_up(batch: Batch) -> Counter[str]:
+    failed = [(answer.product, "could not be stored", answer.due_in) for answer in batch.answers]
+    feeds.failed(*_columns(failed, 3))
+    return Counter()

@@ -1,0 +1,220 @@
+"""The sync: claim what is due, ask the offers service, write what it says; over and over until all is done.
+
+Three things go on at once: this thread carries answers and reads them, one thread of the database claims the
+next products and writes the last answers, and the offers service works on the requests that are under way.
+"""
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from threading import Event
+from time import monotonic
+from typing import TypeVar
+from uuid import UUID, uuid4
+
+import structlog
+from flask import Flask
+
+from aggregator.clients.many import ManyRequests
+from aggregator.clients.offers import AccessToken, OffersError, TokenRefused
+from aggregator.clients.wire import Reply, Request, TransportError
+from aggregator.database import in_transaction
+from aggregator.flows.access import TokenSource
+from aggregator.flows.claims import Claim, Claims, needs_registration
+from aggregator.flows.outcomes import Batch, write
+from aggregator.flows.verdicts import Verdicts, Work
+from aggregator.models import Endpoint
+from aggregator.services import access, feeds
+
+WRITES_BEHIND = 3
+STOP_SECONDS = 5.0  # for what is under way when the worker is told to stop
+
+T = TypeVar("T")
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class SyncSettings:
+    """How to sync: every so many seconds, so many requests at once."""
+
+    interval: float
+    requests: ManyRequests
+
+
+class Sync:
+    """One pass over all that is due, or over one product. run() it once."""
+
+    def __init__(
+        self,
+        app: Flask,
+        tokens: TokenSource,
+        settings: SyncSettings,
+        stop: Event | None = None,
+        only: UUID | None = None,
+        progress: Callable[[int], None] = lambda products: None,
+    ) -> None:
+        self.app = app
+        self.tokens = tokens
+        self.settings = settings
+        self.stop = stop or Event()
+        self.progress = progress
+        self.done: Counter[str] = Counter()
+        self.problem: str | None = None  # what ended the pass early
+        self.database = ThreadPoolExecutor(1, thread_name_prefix="sync-database")
+        self.claims = Claims(self._submit, tokens.service.fingerprint, only)
+        self.queue: deque[Work] = deque()
+        self.under_way: set[Work] = set()
+        self.verdicts = Verdicts(settings.interval)
+        self.writes: deque[Future[Counter[str]]] = deque()
+        self.token: AccessToken | None = None
+        self.headers: tuple[tuple[str, str], ...] = ()
+        self.request_id = f"sync-{uuid4()}"
+        self.stopping_at: float | None = None
+
+    def run(self) -> Counter[str]:
+        """Work off all that is due, and count what was done."""
+        try:
+            for ended in self.settings.requests.exchange(self._requests()):
+                if ended is not None:
+                    self._take(*ended)
+                if self.verdicts.batch.is_due:
+                    self._write_behind()
+                if self._out_of_time():
+                    break
+            self._give_back_the_rest()
+            self._write_behind(wait=True)
+        finally:
+            self.database.shutdown()
+        return self.done
+
+    def _requests(self) -> Iterator[tuple[Work, Request] | None]:
+        while True:
+            if self.stop.is_set():
+                self._halt("stopped")
+            if not self.queue:
+                self._claim()
+            if self.queue:
+                work = self.queue.popleft()
+                self.under_way.add(work)
+                yield work, self._request(work)
+            elif self.under_way or not self.claims.exhausted:
+                yield None
+            else:
+                return
+
+    def _claim(self) -> None:
+        """Queue the next claim, if there is one by now."""
+        claim = self.claims.next(wait=not self.under_way)
+        if claim is None:
+            return
+        self.verdicts.failing |= claim.failing
+        self.queue.extend(self._work(claim))
+        if self.problem:
+            self._give_back_queue()
+            return
+        try:
+            self._use(self.tokens.token())
+        except OffersError as error:
+            self._halt(error.reason)
+
+    def _work(self, claim: Claim) -> Iterator[Work]:
+        fingerprint = self.tokens.service.fingerprint
+        for product in claim.products:
+            register = needs_registration(product, fingerprint)
+            yield Work(product, Endpoint.REGISTER if register else Endpoint.OFFERS, claim.claimed_at)
+
+    def _use(self, token: AccessToken) -> None:
+        if token != self.token:
+            self.token = token
+            self.headers = self.tokens.service.headers(token.value, self.request_id)
+
+    def _request(self, work: Work) -> Request:
+        service, product = self.tokens.service, work.product
+        work.headers = self.headers
+        if work.endpoint is Endpoint.REGISTER:
+            return service.register_request(
+                self.headers, product.product_id, product.name, product.description
+            )
+        return service.offers_request(self.headers, product.product_id)
+
+    def _take(self, work: Work, reply: Reply | TransportError) -> None:
+        """Judge an answer, and see to what concerns more than its product."""
+        self.under_way.discard(work)
+        try:
+            again = self.verdicts.judge(work, reply)
+        except TokenRefused as error:
+            self._token_refused(work, error)
+            return
+        if again:
+            self.queue.append(again)
+        if self.verdicts.recovered:
+            self._submit(in_transaction, _recovered, self.verdicts.recovered.copy())
+            self.verdicts.recovered.clear()
+        if tripped := self.verdicts.tripped():
+            self._submit(in_transaction, access.open_circuit, *tripped)
+            self._halt(tripped[1])
+
+    def _token_refused(self, work: Work, error: TokenRefused) -> None:
+        assert self.token is not None
+        if work.retried and self.verdicts.answered:
+            self.verdicts.fail(work, error)  # others are served with this token: it is the product
+            return
+        self.queue.appendleft(work)
+        try:
+            if work.retried:
+                self.tokens.refused_again()
+                raise error
+            work.retried = True
+            if work.headers is self.headers:
+                self._use(self.tokens.replacement(self.token))
+        except OffersError as problem:
+            self._halt(problem.reason)
+
+    def _halt(self, problem: str) -> None:
+        """Take on nothing more, and finish what is under way."""
+        if self.problem is None:
+            self.problem = problem
+            log.warning("sync ends early", reason=problem)
+        self.claims.stop()
+        self._give_back_queue()
+
+    def _give_back_queue(self) -> None:
+        self.verdicts.batch.released += [work.product for work in self.queue]
+        self.queue.clear()
+
+    def _out_of_time(self) -> bool:
+        """Whether the pass was told to stop, and what was under way has had its time."""
+        if self.stop.is_set() and self.stopping_at is None:
+            self.stopping_at = monotonic()
+        return self.stopping_at is not None and monotonic() - self.stopping_at > STOP_SECONDS
+
+    def _give_back_the_rest(self) -> None:
+        """Release what was claimed and never answered, so that others need not wait for the claim to end."""
+        self._give_back_queue()
+        self.verdicts.batch.released += [work.product for work in self.under_way]
+        self.claims.stop()
+        while claim := self.claims.next(wait=True):
+            self.verdicts.batch.released += claim.products
+
+    def _write_behind(self, wait: bool = False) -> None:
+        """Have the database's thread write the batch; wait for it where it lags too far behind."""
+        if self.verdicts.batch.products:
+            batch, self.verdicts.batch = self.verdicts.batch, Batch()
+            self.writes.append(self._submit(write, batch, self.tokens.service.fingerprint))
+        while self.writes and (wait or len(self.writes) > WRITES_BEHIND or self.writes[0].done()):
+            done = self.writes.popleft().result()
+            self.done += done
+            self.progress(done["synced"] + done["failed"] + done["registered"])
+
+    def _submit(self, work: Callable[..., T], *args: object) -> Future[T]:
+        return self.database.submit(self._in_app, work, *args)
+
+    def _in_app(self, work: Callable[..., T], *args: object) -> T:
+        with self.app.app_context():
+            return work(*args)
+
+
+def _recovered(endpoints: set[Endpoint]) -> None:
+    if any([access.close_circuit(endpoint) for endpoint in endpoints]):
+        feeds.hurry()

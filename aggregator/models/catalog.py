@@ -1,0 +1,48 @@
+"""The products of the catalogue."""
+
+from datetime import datetime
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from aggregator.models.base import MAX_PRICE, MAX_STOCK, Base, no_longer_than, within
+
+NAME_LENGTH = 255
+DESCRIPTION_LENGTH = 20_000
+BRAND_LENGTH = 120
+
+
+class Product(Base):
+    """Something to buy. Its offers come from the offers service; the house may sell it as well."""
+
+    __tablename__ = "products"
+    __table_args__ = (
+        sa.CheckConstraint("length(name) >= 1", name="name_given"),
+        no_longer_than("name", NAME_LENGTH),
+        no_longer_than("description", DESCRIPTION_LENGTH),
+        no_longer_than("brand", BRAND_LENGTH),
+        within("price", MAX_PRICE),
+        within("stock", MAX_STOCK),
+        sa.CheckConstraint("rating BETWEEN 0 AND 5", name="rating"),
+        sa.Index(
+            "uq_products_living_name",
+            "name",
+            unique=True,
+            postgresql_where=sa.text("deleted_at IS NULL"),
+            sqlite_where=sa.text("deleted_at IS NULL"),
+        ),
+        sa.Index(None, "created_at", "id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(sa.String(NAME_LENGTH))
+    description: Mapped[str] = mapped_column(sa.Text)
+    brand: Mapped[str | None] = mapped_column(sa.String(BRAND_LENGTH))
+    price: Mapped[int | None] = mapped_column(sa.BigInteger)  # the house's own; null: not sold here
+    stock: Mapped[int] = mapped_column(default=0)
+    rating: Mapped[float | None] = mapped_column(sa.Float)
+    version: Mapped[int] = mapped_column(default=1)  # counts the edits; the sync leaves it alone
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+    deleted_at: Mapped[datetime | None]

@@ -1,0 +1,119 @@
+"""The access token's row and the circuits: what all processes share about the offers service."""
+
+import random
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from aggregator.clients.offers import AccessToken
+from aggregator.database import db
+from aggregator.models import Access, Circuit, Endpoint
+from aggregator.sql import now_plus
+
+LEASE_SECONDS = 15.0  # longer than a call to /auth may take
+FIRST_PAUSE = 5.0
+LONGEST_PAUSE = 60.0
+
+
+@dataclass(frozen=True)
+class Pause:
+    """A call that is not to be made now; until when, and why."""
+
+    reason: str
+    retry_at: datetime
+
+
+def stored_token(fingerprint: str) -> AccessToken | None:
+    """The token in the row, where it belongs to the account of fingerprint and has not expired."""
+    row = db.session.execute(
+        sa.select(Access.token, Access.expires_at).where(
+            Access.fingerprint == fingerprint,
+            Access.token.is_not(None),
+            sa.or_(Access.expires_at.is_(None), Access.expires_at > now_plus(0)),
+        )
+    ).first()
+    return AccessToken(row.token, row.expires_at) if row else None
+
+
+def take_lease(holder: str) -> bool:
+    """Whether holder is now the one to ask for a token; nobody else is for LEASE_SECONDS."""
+    lease = (
+        sa.update(Access)
+        .where(sa.or_(Access.leased_until.is_(None), Access.leased_until < now_plus(0)))
+        .values(leased_by=holder, leased_until=now_plus(LEASE_SECONDS))
+    )
+    return db.session.execute(lease.returning(Access.id)).first() is not None
+
+
+def give_back_lease(holder: str) -> None:
+    """Let others ask for a token again."""
+    db.session.execute(
+        sa.update(Access).where(Access.leased_by == holder).values(leased_by=None, leased_until=None)
+    )
+
+
+def store_token(fingerprint: str, token: AccessToken) -> None:
+    """Make token the one that all processes use."""
+    db.session.execute(
+        sa.update(Access).values(fingerprint=fingerprint, token=token.value, expires_at=token.expires_at)
+    )
+
+
+def prolong_token(fingerprint: str, seconds: float) -> AccessToken | None:
+    """The stored token, expired or not, made good for some seconds more.
+
+    When the service says that a token is still valid, it is this one: our clock is ahead of the service's.
+    """
+    row = db.session.execute(
+        sa.update(Access)
+        .where(Access.fingerprint == fingerprint, Access.token.is_not(None))
+        .values(expires_at=now_plus(seconds))
+        .returning(Access.token, Access.expires_at)
+    ).first()
+    return AccessToken(row.token, row.expires_at) if row else None
+
+
+def drop_token(rejected: str) -> None:
+    """Forget the token that was refused, unless another process has replaced it already."""
+    db.session.execute(
+        sa.update(Access).where(Access.token == rejected).values(token=None, expires_at=None)
+    )
+
+
+def pauses() -> dict[Endpoint, Pause]:
+    """The calls that are not to be made now."""
+    rows = db.session.execute(
+        sa.select(Circuit.endpoint, Circuit.reason, Circuit.retry_at).where(Circuit.retry_at > now_plus(0))
+    )
+    return {row.endpoint: Pause(row.reason or "", row.retry_at) for row in rows}
+
+
+def failing() -> set[Endpoint]:
+    """The calls of which nobody knows yet that they work again; a few tries go first."""
+    return set(db.session.scalars(sa.select(Circuit.endpoint).where(Circuit.failures > 0)))
+
+
+def open_circuit(endpoint: Endpoint, reason: str, seconds: float | None = None) -> None:
+    """Keep all processes from endpoint for seconds, or for longer with each failure in a row."""
+    circuit = db.session.get_one(Circuit, endpoint, with_for_update=True)
+    circuit.failures += 1
+    circuit.reason = reason
+    pause = seconds or min(FIRST_PAUSE * 2 ** min(circuit.failures - 1, 10), LONGEST_PAUSE)
+    circuit.retry_at = now_plus(jittered(pause))
+
+
+def close_circuit(endpoint: Endpoint) -> bool:
+    """Note that endpoint answers; true where it did not before."""
+    closed = db.session.execute(
+        sa.update(Circuit)
+        .where(Circuit.endpoint == endpoint, Circuit.failures > 0)
+        .values(failures=0, reason=None, retry_at=None)
+        .returning(Circuit.endpoint)
+    )
+    return closed.first() is not None
+
+
+def jittered(seconds: float) -> float:
+    """About seconds, and not less: processes that failed together shall not come back together."""
+    return seconds * random.uniform(1, 1.2)  # noqa: S311 - jitter

@@ -1,0 +1,267 @@
+"""Which products are due, who is working on them, and how they stand with the offers service."""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.types import TypeEngine
+
+from aggregator.database import db, dialect
+from aggregator.models import Feed, Product, Registration
+from aggregator.models.types import GUID, UTCDateTime
+from aggregator.sql import Rows, now_plus
+
+FEEDS = Feed.__table__
+CLAIM_SECONDS = 90.0
+# The first pauses between tries to register a product; from then on the last one, for ever.
+REGISTRATION_PAUSES = (5.0, 15.0, 60.0, 300.0)
+MAX_SYNC_PAUSE = 900.0
+
+
+@dataclass(slots=True)
+class Claimed:
+    """A product that is ours to work on until the claim runs out."""
+
+    product_id: str
+    claim: str
+    status: Registration
+    registered_with: str | None
+    id_is_ours: bool
+    attempts: int
+    failures: int
+    digest: int | None
+    synced_at: datetime | None
+    name: str = ""
+    description: str = ""
+
+
+def registration_pause(attempts: int) -> float:
+    """Seconds to wait after so many tries to register a product."""
+    return REGISTRATION_PAUSES[min(attempts, len(REGISTRATION_PAUSES)) - 1]
+
+
+def sync_pause(failures: int, interval: float) -> float:
+    """Seconds to wait after so many failed syncs in a row: an interval at first, then longer."""
+    return min(interval * 2.0 ** min(failures - 1, 10), max(MAX_SYNC_PAUSE, interval))
+
+
+def claim_due(claim: str, limit: int, statuses: Collection[Registration], seconds: float = CLAIM_SECONDS) -> list[Claimed]:
+    """Up to limit products that are due and that nobody is working on, the longest due first."""
+    now = now_plus(0)
+    due = (
+        sa.select(Feed.product_id)
+        .where(
+            Feed.due_at <= now,
+            sa.or_(Feed.claimed_until.is_(None), Feed.claimed_until < now),
+            Feed.status.in_(statuses),
+        )
+        .order_by(Feed.due_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    return _claim(claim, Feed.product_id.in_(due), seconds)
+
+
+def claim_product(claim: str, product_id: UUID, seconds: float = CLAIM_SECONDS) -> Claimed | None:
+    """One product, due or not; None where somebody else is working on it, or it is gone."""
+    now = now_plus(0)
+    free = sa.or_(Feed.claimed_until.is_(None), Feed.claimed_until < now)
+    claimed = _claim(claim, sa.and_(Feed.product_id == product_id, free), seconds)
+    return claimed[0] if claimed else None
+
+
+def _claim(claim: str, which: sa.ColumnElement[bool], seconds: float) -> list[Claimed]:
+    as_text = sa.cast(Feed.product_id, sa.String)  # ids are only passed on; text is quicker
+    rows = db.session.execute(
+        sa.update(Feed)
+        .where(which)
+        .values(claimed_by=claim, claimed_until=now_plus(seconds))
+        .returning(
+            as_text,
+            Feed.status,
+            Feed.registered_with,
+            Feed.id_is_ours,
+            Feed.attempts,
+            Feed.failures,
+            Feed.digest,
+            Feed.synced_at,
+        )
+        .execution_options(synchronize_session=False)
+    )
+    return [Claimed(product_id, claim, *row) for product_id, *row in rows]
+
+
+def describe(products: Sequence[Claimed]) -> None:
+    """Fill in the names and descriptions, which only a registration needs."""
+    if not products:
+        return
+    by_id = {product.product_id: product for product in products}
+    rows = db.session.execute(
+        sa.select(sa.cast(Product.id, sa.String), Product.name, Product.description).where(
+            Product.id.in_(by_id)
+        )
+    )
+    for product_id, name, description in rows:
+        by_id[product_id].name, by_id[product_id].description = name, description
+
+
+def release(products: Sequence[Claimed]) -> None:
+    """Give products back untouched: they stay due."""
+    _finish(_release, products)
+
+
+def synced(
+    products: Sequence[Claimed],
+    digests: Sequence[int],
+    due_in: Sequence[float],
+    lowest_prices: Sequence[int | None],
+    offer_counts: Sequence[int | None],
+    moment: datetime,
+) -> set[str]:
+    """Note that answers with these digests came in, and what the offers come to; a count of None is no news.
+
+    Each is due again in so many seconds. Returns the ids of the products that were still ours to write to.
+    """
+    return _finish(_synced, products, digests, due_in, lowest_prices, offer_counts, moment=moment)
+
+
+def failed(products: Sequence[Claimed], reasons: Sequence[str], due_in: Sequence[float]) -> set[str]:
+    """Note why syncs failed; each is due again in so many seconds. The stored offers stay as they are."""
+    return _finish(_failed, products, reasons, due_in)
+
+
+def registered(products: Sequence[Claimed], fingerprint: str, moment: datetime) -> set[str]:
+    """Note that the service knows the products; their first sync is due at once."""
+    return _finish(_registered, products, fingerprint=fingerprint, moment=moment)
+
+
+def not_registered(products: Sequence[Claimed], reasons: Sequence[str], due_in: Sequence[float]) -> set[str]:
+    """Note why products are not registered yet; each is to be tried again in so many seconds."""
+    return _finish(_not_registered, products, reasons, due_in)
+
+
+def refused(products: Sequence[Claimed], reasons: Sequence[str]) -> set[str]:
+    """Note that the service does not want products as they are; only an edit gives them another try."""
+    return _finish(_refused, products, reasons)
+
+
+def hurry() -> None:
+    """Have what failed tried again at once, now that the service answers: its pauses were for an outage."""
+    failing = sa.or_(Feed.status == Registration.PENDING, Feed.failures > 0)
+    db.session.execute(
+        sa.update(Feed).where(failing, Feed.due_at > now_plus(0)).values(due_at=now_plus(0))
+    )
+
+
+def register_again(product_id: UUID) -> None:
+    """Give a refused product another try, now that it has been edited."""
+    db.session.execute(
+        sa.update(Feed)
+        .where(Feed.product_id == product_id, Feed.status == Registration.REFUSED)
+        .values(status=Registration.PENDING, due_at=now_plus(0))
+    )
+
+
+Statement = tuple[Rows, sa.Executable]
+MOMENT = sa.bindparam("moment", type_=UTCDateTime())
+
+
+def _finish(build: Callable[[str], Statement], products: Sequence[Claimed], *columns: Sequence[Any], **values: Any) -> set[str]:
+    """End the claims on products that still hold, and write: one statement is lock, fence and change."""
+    if not products:
+        return set()
+    rows, statement = build(dialect())
+    ids, claims = [product.product_id for product in products], [product.claim for product in products]
+    parameters = rows.parameters(ids, claims, *columns) | values
+    return set(db.session.connection().execute(statement, parameters).scalars())
+
+
+def _ending(rows: Rows, **values: Any) -> Statement:
+    """The statement that ends the claims in rows and sets values."""
+    new = rows.columns
+    statement = (
+        sa.update(FEEDS)
+        .where(FEEDS.c.product_id == new.id, FEEDS.c.claimed_by == new.claim)
+        .values(**values, claimed_by=None, claimed_until=None)
+        .returning(sa.cast(FEEDS.c.product_id, sa.String))
+    )
+    return rows, statement
+
+
+def _rows(dialect: str, **types: TypeEngine[Any]) -> Rows:
+    return Rows(dialect, id=GUID(), claim=sa.Text(), **types)
+
+
+@cache
+def _release(dialect: str) -> Statement:
+    return _ending(_rows(dialect))
+
+
+@cache
+def _synced(dialect: str) -> Statement:
+    rows = _rows(
+        dialect,
+        digest=sa.BigInteger(),
+        due_in=sa.Float(),
+        lowest_price=sa.BigInteger(),
+        offer_count=sa.Integer(),
+    )
+    new = rows.columns
+    return _ending(
+        rows,
+        digest=new.digest,
+        due_at=now_plus(new.due_in),
+        lowest_price=sa.case((new.offer_count.is_(None), FEEDS.c.lowest_price), else_=new.lowest_price),
+        offer_count=sa.func.coalesce(new.offer_count, FEEDS.c.offer_count),
+        synced_at=MOMENT,
+        attempts=0,
+        failures=0,
+        failure=None,
+    )
+
+
+@cache
+def _failed(dialect: str) -> Statement:
+    rows = _rows(dialect, reason=sa.Text(), due_in=sa.Float())
+    new = rows.columns
+    failures = FEEDS.c.failures + 1
+    return _ending(rows, failures=failures, failure=new.reason, due_at=now_plus(new.due_in))
+
+
+@cache
+def _registered(dialect: str) -> Statement:
+    return _ending(
+        _rows(dialect),
+        status=Registration.REGISTERED,
+        reason=None,
+        registered_at=MOMENT,
+        registered_with=sa.bindparam("fingerprint", type_=sa.Text),
+        attempts=FEEDS.c.attempts + 1,
+        digest=None,  # whatever comes next is news
+        due_at=now_plus(0),
+    )
+
+
+@cache
+def _not_registered(dialect: str) -> Statement:
+    rows = _rows(dialect, reason=sa.Text(), due_in=sa.Float())
+    new = rows.columns
+    return _ending(
+        rows,
+        status=Registration.PENDING,
+        reason=new.reason,
+        attempts=FEEDS.c.attempts + 1,
+        due_at=now_plus(new.due_in),
+    )
+
+
+@cache
+def _refused(dialect: str) -> Statement:
+    rows = _rows(dialect, reason=sa.Text())
+    return _ending(
+        rows, status=Registration.REFUSED, reason=rows.columns.reason, attempts=FEEDS.c.attempts + 1
+    )

@@ -1,0 +1,1 @@
+"""What the service can do per second, and what it is measured with."""

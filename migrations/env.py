@@ -1,0 +1,37 @@
+"""Runs the migrations of `flask db` on the app's database, one migrator at a time."""
+
+from alembic import context
+from flask import current_app
+
+from aggregator.database import db
+from aggregator.models.types import GUID, UTCDateTime
+
+MIGRATION_LOCK = 7_206_113_954  # any number, the same for all migrators
+
+
+def render_item(type_, item, autogen_context):
+    """Spell our own column types by name in a generated migration."""
+    if type_ == "type" and isinstance(item, GUID | UTCDateTime):
+        autogen_context.imports.add("from aggregator.models.types import GUID, UTCDateTime")
+        return f"{type(item).__name__}()"
+    return False
+
+
+def run_migrations():
+    with db.engine.connect() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql("SET statement_timeout = 0")
+            connection.exec_driver_sql("SET lock_timeout = '30s'")
+            connection.exec_driver_sql(f"SELECT pg_advisory_lock({MIGRATION_LOCK})")
+            connection.commit()
+        context.configure(
+            connection=connection,
+            target_metadata=db.metadata,
+            render_item=render_item,
+            **current_app.extensions["migrate"].configure_args,
+        )
+        with context.begin_transaction():
+            context.run_migrations()
+
+
+run_migrations()

