@@ -3,23 +3,51 @@
 import sys
 from pathlib import Path
 
-from flask import Flask
+from alembic.script import ScriptDirectory
+from flask import Flask, Response
 from flask_migrate import Migrate
 
 from aggregator import config, database, errors, extensions, logs
+from aggregator.api import catalog, offers, ops, problems, requests
+from aggregator.api.problems import ProblemApi
+from aggregator.cli import jobs as jobs_cli
+from aggregator.cli import offers as offers_cli
+from aggregator.cli import products as products_cli
+from aggregator.cli import sandbox as sandbox_cli
 from aggregator.database import db
+from aggregator.pages import docs
 
 MIGRATIONS = Path(__file__).resolve().parents[1] / "migrations"
+MAX_BODY_BYTES = 1024 * 1024
+API_DOCUMENT = {
+    "API_TITLE": "Product Aggregator",
+    "API_VERSION": "v1",
+    "OPENAPI_VERSION": "3.1.0",
+    "OPENAPI_URL_PREFIX": "/",
+    "OPENAPI_JSON_PATH": "openapi.json",
+}
 
 
 def create_app(settings: config.Settings) -> Flask:
     """The app as settings say; nothing is connected to before the first use."""
     logs.configure(settings.log_format)
     app = Flask(__name__, static_folder=None)
+    app.config.update(API_DOCUMENT, MAX_CONTENT_LENGTH=MAX_BODY_BYTES, SECRET_KEY=settings.secret_key)
     app.url_map.strict_slashes = False  # /products/ is /products
     database.init_app(app, settings.database_url, settings.db_pool_size)
     extensions.init_app(app, settings)
     Migrate(app, db, directory=str(MIGRATIONS))
+    app.extensions["schema_head"] = ScriptDirectory(str(MIGRATIONS)).get_current_head()
+    requests.init_app(app)
+    problems.init_app(app)
+    api = ProblemApi(app)
+    for blueprint in (catalog.blueprint, offers.blueprint):
+        api.register_blueprint(blueprint)
+    for blueprint in (ops.blueprint, docs.blueprint):
+        app.register_blueprint(blueprint)
+    for command in (sandbox_cli, products_cli, offers_cli, jobs_cli):
+        app.cli.add_command(command.group)
+    app.after_request(_secure)
     return app
 
 
@@ -30,3 +58,11 @@ def start() -> Flask:
     except errors.UsageError as error:
         print(error.detail, file=sys.stderr)
         sys.exit(78)  # EX_CONFIG
+
+
+def _secure(response: Response) -> Response:
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Referrer-Policy"] = "no-referrer"
+    # What is not a page of ours has no business being one.
+    response.headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+    return response

@@ -13,12 +13,10 @@ from aggregator.flows.sync import SyncSettings
 
 
 def init_app(app: Flask, settings: Settings) -> None:
-    """Give app its settings and its way to the offers service. Nothing is sent yet."""
+    """Give app its settings and its ways to the offers service. Nothing is sent yet."""
     app.extensions["settings"] = settings
-    app.extensions["tokens"] = TokenSource(settings.offers, SingleRequests().send, process_name())
-    app.extensions["sync"] = SyncSettings(
-        settings.sync_interval_seconds, ManyRequests(settings.sync_concurrency)
-    )
+    app.extensions["single"] = SingleRequests()
+    app.extensions["many"] = ManyRequests(settings.sync_concurrency)
 
 
 def settings() -> Settings:
@@ -26,11 +24,14 @@ def settings() -> Settings:
     return cast(Settings, current_app.extensions["settings"])
 
 
-def tokens() -> TokenSource:
-    """Where the running app has its access token from."""
-    return cast(TokenSource, current_app.extensions["tokens"])
+def tokens(seconds: float | None = None) -> TokenSource:
+    """The running app's way to an access token; with seconds, all its calls together take no longer."""
+    single = cast(SingleRequests, current_app.extensions["single"])
+    send = single.send if seconds is None else single.within(seconds)
+    return TokenSource(settings().offers, send, process_name())
 
 
 def sync_settings() -> SyncSettings:
     """How the running app syncs."""
-    return cast(SyncSettings, current_app.extensions["sync"])
+    many = cast(ManyRequests, current_app.extensions["many"])
+    return SyncSettings(settings().sync_interval_seconds, many)

@@ -45,7 +45,12 @@ def configure(log_format: str) -> None:
 def _rendering(log_format: str) -> list[Processor]:
     without_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     if log_format == "json":
-        return [without_meta, structlog.processors.format_exc_info, redact, structlog.processors.JSONRenderer(default=str)]
+        return [
+            without_meta,
+            structlog.processors.format_exc_info,
+            redact,
+            structlog.processors.JSONRenderer(default=str),
+        ]
     console = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), timestamp_key="ts")
     return [without_meta, structlog.processors.format_exc_info, redact, console]
 

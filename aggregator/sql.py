@@ -13,7 +13,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeEngine
 
-from aggregator.models.types import TIMESTAMP_FORMAT, UTCDateTime
+from aggregator.models.types import GUID, TIMESTAMP_FORMAT, UTCDateTime
 
 
 class now_plus(FunctionElement[Any]):
@@ -100,6 +100,11 @@ def _json_time_sqlite(element: json_time, compiler: Any, **kwargs: Any) -> str:
     return str(compiler.process(element.clauses, **kwargs))
 
 
+def id_parameter(name: str) -> sa.ColumnElement[Any]:
+    """A parameter that is the text of a UUID."""
+    return sa.cast(sa.bindparam(name, type_=sa.String), GUID())
+
+
 def upsert(table: sa.FromClause, dialect: str) -> Any:
     """An INSERT into table that knows ON CONFLICT, for which each dialect has a class of its own."""
     return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
@@ -142,8 +147,7 @@ class Rows:
             ]
             return sa.select(*values).subquery("new")
         arrays = [
-            sa.cast(sa.bindparam(f"rows_{name}", type_=_Array()), ARRAY(type_))
-            for name, type_ in self._types.items()
+            sa.cast(sa.bindparam(f"rows_{name}", type_=_Array()), ARRAY(type_)) for name, type_ in self._types.items()
         ]
         unnested = sa.func.unnest(*arrays).table_valued(*self._types).render_derived()
         typed = [sa.type_coerce(unnested.c[name], type_).label(name) for name, type_ in self._types.items()]
@@ -153,7 +157,7 @@ class Rows:
 def _array(type_: TypeEngine[Any], values: Sequence[Any]) -> Any:
     """An array for PostgreSQL; of numbers as a literal, which costs a fraction of adapting each one."""
     if isinstance(type_, sa.Integer | sa.Float):
-        return "{%s}" % ",".join(["NULL" if value is None else str(value) for value in values])
+        return f"{{{','.join(['NULL' if value is None else str(value) for value in values])}}}"
     return list(values)
 
 

@@ -179,9 +179,7 @@ async def serve(market: Market, port: int, latency: float) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    server = await loop.create_server(
-        partial(OffersService, market, latency), "127.0.0.1", port, backlog=1024
-    )
+    server = await loop.create_server(partial(OffersService, market, latency), "127.0.0.1", port, backlog=1024)
     print("http://{}:{}".format(*server.sockets[0].getsockname()), flush=True)
     await stop.wait()
     server.close()
@@ -192,9 +190,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0, help="0 takes any free one")
     parser.add_argument("--products", type=int, default=1000)
     parser.add_argument("--offers", type=int, default=10, help="of each product")
-    parser.add_argument(
-        "--changed", type=float, default=10, help="percentage of offers with a new price per GET"
-    )
+    parser.add_argument("--changed", type=float, default=10, help="percentage of offers with a new price per GET")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--latency-ms", type=float, default=0)
     options = parser.parse_args()

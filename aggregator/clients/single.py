@@ -7,6 +7,7 @@ in a thread of its own and on a connection of its own; when time is up its socke
 import socket
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Any
@@ -39,7 +40,7 @@ class _Exchange:
     """A request on its way, and the socket it uses once there is one."""
 
     def __init__(self, seconds: float) -> None:
-        self.deadline = time.monotonic() + seconds
+        self.seconds = seconds
         self.socket: socket.socket | None = None
         self.over = False
 
@@ -104,15 +105,23 @@ class SingleRequests:
         self._slots = threading.BoundedSemaphore(slots)
         self._threads = ThreadPoolExecutor(slots, thread_name_prefix="offers-service")
 
-    def send(self, request: Request) -> Reply | TransportError:
+    def within(self, seconds: float) -> Callable[[Request], Reply | TransportError]:
+        """A send() whose calls, all together, take no more than so many seconds from now."""
+        deadline = time.monotonic() + seconds
+        return lambda request: self.send(request, deadline - time.monotonic())
+
+    def send(self, request: Request, seconds: float | None = None) -> Reply | TransportError:
         """The reply to request, or why there is no whole one in time."""
+        seconds = self.seconds if seconds is None else min(seconds, self.seconds)
+        if seconds <= 0:
+            return TransportError(TIMED_OUT)
         if not self._slots.acquire(blocking=False):
             return TransportError(BUSY)
-        exchange = _Exchange(self.seconds)
+        exchange = _Exchange(seconds)
         future: Future[Reply] = self._threads.submit(self._exchange, exchange, request)
         future.add_done_callback(lambda _: self._slots.release())
         try:
-            return future.result(timeout=self.seconds)
+            return future.result(timeout=seconds)
         except FutureTimeoutError:
             return TransportError(TIMED_OUT)
         except TransportError as error:
@@ -145,7 +154,7 @@ class SingleRequests:
             request.url,
             headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity", **dict(request.headers)},
             data=request.body,
-            timeout=(min(CONNECT_SECONDS, self.seconds), self.seconds),
+            timeout=(min(CONNECT_SECONDS, exchange.seconds), exchange.seconds),
             allow_redirects=False,
             stream=True,
         )
@@ -158,6 +167,4 @@ class SingleRequests:
             if len(body) > self.max_bytes:
                 raise TransportError(TOO_LARGE)
         headers = response.headers
-        return Reply(
-            response.status_code, headers.get("Content-Type", ""), bytes(body), headers.get("Retry-After")
-        )
+        return Reply(response.status_code, headers.get("Content-Type", ""), bytes(body), headers.get("Retry-After"))

@@ -49,9 +49,7 @@ class Claims:
         self._fingerprint = fingerprint
         self._only = only
         self._stopped = only is not None
-        self._ahead: deque[Future[Claim]] = deque(
-            submit(self._claim) for _ in range(AHEAD if only is None else 1)
-        )
+        self._ahead: deque[Future[Claim]] = deque(submit(self._claim) for _ in range(AHEAD if only is None else 1))
 
     def next(self, wait: bool) -> Claim | None:
         """The next claim; None where it is not there yet, or where no more is to come (see exhausted)."""
@@ -91,11 +89,11 @@ class Claims:
         if Endpoint.AUTH in paused or not statuses:
             return Claim()
         limit = PROBE if failing else CLAIM
-        return self._described(feeds.claim_due(_claim_name(), limit, statuses), failing)
+        return self._described(feeds.claim_due(claim_name(), limit, statuses), failing)
 
     def _claim_one(self) -> Claim:
         assert self._only is not None
-        claimed = feeds.claim_product(_claim_name(), self._only)
+        claimed = feeds.claim_product(claim_name(), self._only)
         return self._described([claimed] if claimed else [], set())
 
     def _described(self, products: list[Claimed], failing: set[Endpoint]) -> Claim:
@@ -108,6 +106,6 @@ def needs_registration(product: Claimed, fingerprint: str) -> bool:
     return product.status is not Registration.REGISTERED or product.registered_with != fingerprint
 
 
-def _claim_name() -> str:
+def claim_name() -> str:
     """A name that no other claim has, so that an answer which comes late cannot pass for another's."""
     return f"{process_name()}:{next(_numbers)}"

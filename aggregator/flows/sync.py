@@ -53,12 +53,14 @@ class Sync:
         stop: Event | None = None,
         only: UUID | None = None,
         progress: Callable[[int], None] = lambda products: None,
+        alive: Callable[[], None] = lambda: None,
     ) -> None:
         self.app = app
         self.tokens = tokens
         self.settings = settings
         self.stop = stop or Event()
         self.progress = progress
+        self.alive = alive
         self.done: Counter[str] = Counter()
         self.problem: str | None = None  # what ended the pass early
         self.database = ThreadPoolExecutor(1, thread_name_prefix="sync-database")
@@ -76,6 +78,7 @@ class Sync:
         """Work off all that is due, and count what was done."""
         try:
             for ended in self.settings.requests.exchange(self._requests()):
+                self.alive()
                 if ended is not None:
                     self._take(*ended)
                 if self.verdicts.batch.is_due:
@@ -133,9 +136,7 @@ class Sync:
         service, product = self.tokens.service, work.product
         work.headers = self.headers
         if work.endpoint is Endpoint.REGISTER:
-            return service.register_request(
-                self.headers, product.product_id, product.name, product.description
-            )
+            return service.register_request(self.headers, product.product_id, product.name, product.description)
         return service.offers_request(self.headers, product.product_id)
 
     def _take(self, work: Work, reply: Reply | TransportError) -> None:
@@ -216,5 +217,6 @@ class Sync:
 
 
 def _recovered(endpoints: set[Endpoint]) -> None:
-    if any([access.close_circuit(endpoint) for endpoint in endpoints]):
+    closed = [access.close_circuit(endpoint) for endpoint in endpoints]
+    if any(closed):
         feeds.hurry()

@@ -17,6 +17,7 @@ from aggregator.services.sync import Answer
 
 # So many products that were well before fail one after the other: it is the service, not the products.
 TRIP_AFTER = 10
+TAKEN = "at the offers service this id belongs to another product"
 LOGGED_FAILURES = 20  # of one pass; the rest is in the database
 
 log = structlog.get_logger(__name__)
@@ -120,7 +121,7 @@ class Verdicts:
         try:
             contract.check_offers(reply)
         except ProductUnknown:
-            self.batch.refused.append((work.product, "the id is taken at the offers service"))
+            self.batch.refused.append((work.product, TAKEN))
         except ServiceDown as error:
             self._not_registered(work.product, error)
         else:

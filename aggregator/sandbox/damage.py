@@ -14,9 +14,7 @@ from aggregator.sandbox.wire import HTML, TEXT, Answer, json_answer
 FLOOD = 100_000
 DEPTH = 100_000
 BOMB_MEGABYTES = 50
-PAGE = (
-    b"<!DOCTYPE html>\n<html><head><title>Maintenance</title></head><body><h1>Back soon</h1></body></html>\n"
-)
+PAGE = b"<!DOCTYPE html>\n<html><head><title>Maintenance</title></head><body><h1>Back soon</h1></body></html>\n"
 PLAIN = {
     500: b"Internal Server Error",
     502: b"Bad Gateway",

@@ -14,9 +14,7 @@ ENDLESS_PIECE = b" " * 65536
 ENDLESS_LENGTH = 2**40
 
 
-def deliver(
-    connection: socket.socket, answer: Answer, fault: Fault | None, keep_alive: bool, head_only: bool
-) -> bool:
+def deliver(connection: socket.socket, answer: Answer, fault: Fault | None, keep_alive: bool, head_only: bool) -> bool:
     """Send the answer; returns whether the connection can be used again."""
     if fault is not None:
         MANNERS[fault.kind](connection, answer, fault)

@@ -38,18 +38,12 @@ KINDS: dict[str, Kind] = {
     "429": Kind("ahead", "the HTTP status 429; =VALUE is its Retry-After", value="text", default="5"),
     "503": Kind("ahead", "the HTTP status 503; =VALUE is its Retry-After, if any", value="text"),
     "html": Kind("ahead", "200 with an HTML page"),
-    "redirect": Kind(
-        "ahead", "302 to elsewhere; =URL", value="text", default="http://offers.elsewhere.invalid/api/v1"
-    ),
-    "timeout": Kind(
-        "wire", "no answer until the client goes; =SECONDS at most", value="seconds", default="60"
-    ),
+    "redirect": Kind("ahead", "302 to elsewhere; =URL", value="text", default="http://offers.elsewhere.invalid/api/v1"),
+    "timeout": Kind("wire", "no answer until the client goes; =SECONDS at most", value="seconds", default="60"),
     "reset": Kind("wire", "the connection reset without an answer"),
     "drop": Kind("wire", "the connection closed in the middle of the body"),
     "drip": Kind("wire", "the body byte by byte; =SECONDS between them", value="seconds", default="0.2"),
-    "drip-headers": Kind(
-        "wire", "the headers byte by byte; =SECONDS between them", value="seconds", default="0.2"
-    ),
+    "drip-headers": Kind("wire", "the headers byte by byte; =SECONDS between them", value="seconds", default="0.2"),
     "endless": Kind("wire", "a body that never ends; =SECONDS at most", value="seconds", default="60"),
     "broken-json": Kind("body", "JSON cut off in the middle"),
     "wrong-root": Kind("body", "an object for a list and the other way round", OFFERS),

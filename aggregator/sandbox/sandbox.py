@@ -175,16 +175,12 @@ class Sandbox:
             return spoil(fault, route, answer, self._service)
         return answer
 
-    def _note(
-        self, request: Request, route: Route, answer: Answer, fault: Fault | None, started: float
-    ) -> None:
+    def _note(self, request: Request, route: Route, answer: Answer, fault: Fault | None, started: float) -> None:
         spec = fault.spec if fault is not None else None
         status = 0 if fault is not None and fault.kind in SILENT else answer.status
         if self._record:
             request_id = request.headers.get("x-request-id")
-            call = Call(
-                request.method, request.path, status, route.product_id, request_id, self._clock(), spec
-            )
+            call = Call(request.method, request.path, status, route.product_id, request_id, self._clock(), spec)
             self.calls.append(call)
         if self._verbose:
             took = 1000 * (time.monotonic() - started)

@@ -78,9 +78,7 @@ def _parser() -> argparse.ArgumentParser:
         text = f"{meaning} (default: %(default)s)."
         parser.add_argument(name, type=type(default), default=default, metavar="VALUE", help=text)
     parser.add_argument("--generation", choices=GENERATIONS, default="v2", help="Default: %(default)s.")
-    parser.add_argument(
-        "--fault", action="append", default=[], dest="faults", metavar="KIND", help=FAULT_HELP
-    )
+    parser.add_argument("--fault", action="append", default=[], dest="faults", metavar="KIND", help=FAULT_HELP)
     parser.add_argument("--verbose", action="store_true", help="Write a line for each request.")
     return parser
 

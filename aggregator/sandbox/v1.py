@@ -68,9 +68,7 @@ def read_product(request: Request) -> Registration | None:
     product_id, name, description = (content.get(key) for key in ("id", "name", "description"))
     if isinstance(product_id, int) and not isinstance(product_id, bool):
         product_id = str(product_id)
-    if not (
-        isinstance(product_id, str) and product_id and isinstance(name, str) and isinstance(description, str)
-    ):
+    if not (isinstance(product_id, str) and product_id and isinstance(name, str) and isinstance(description, str)):
         return None
     return Registration(product_id, name, description)
 

@@ -14,6 +14,7 @@ from aggregator.sql import now_plus
 LEASE_SECONDS = 15.0  # longer than a call to /auth may take
 FIRST_PAUSE = 5.0
 LONGEST_PAUSE = 60.0
+TOLERATED_FAILURES = 3
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,7 @@ def take_lease(holder: str) -> bool:
 
 def give_back_lease(holder: str) -> None:
     """Let others ask for a token again."""
-    db.session.execute(
-        sa.update(Access).where(Access.leased_by == holder).values(leased_by=None, leased_until=None)
-    )
+    db.session.execute(sa.update(Access).where(Access.leased_by == holder).values(leased_by=None, leased_until=None))
 
 
 def store_token(fingerprint: str, token: AccessToken) -> None:
@@ -76,9 +75,7 @@ def prolong_token(fingerprint: str, seconds: float) -> AccessToken | None:
 
 def drop_token(rejected: str) -> None:
     """Forget the token that was refused, unless another process has replaced it already."""
-    db.session.execute(
-        sa.update(Access).where(Access.token == rejected).values(token=None, expires_at=None)
-    )
+    db.session.execute(sa.update(Access).where(Access.token == rejected).values(token=None, expires_at=None))
 
 
 def pauses() -> dict[Endpoint, Pause]:
@@ -101,6 +98,16 @@ def open_circuit(endpoint: Endpoint, reason: str, seconds: float | None = None) 
     circuit.reason = reason
     pause = seconds or min(FIRST_PAUSE * 2 ** min(circuit.failures - 1, 10), LONGEST_PAUSE)
     circuit.retry_at = now_plus(jittered(pause))
+
+
+def count_failure(endpoint: Endpoint, reason: str, retry_after: float | None) -> None:
+    """Note that one call of endpoint failed; the circuit opens after a few, or when the service says so."""
+    circuit = db.session.get_one(Circuit, endpoint, with_for_update=True)
+    if retry_after or circuit.failures + 1 >= TOLERATED_FAILURES:
+        open_circuit(endpoint, reason, retry_after)
+    else:
+        circuit.failures += 1
+        circuit.reason = reason
 
 
 def close_circuit(endpoint: Endpoint) -> bool:

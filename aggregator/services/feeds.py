@@ -10,7 +10,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.types import TypeEngine
 
-from aggregator.database import db, dialect
+from aggregator.database import db, dialect, read
 from aggregator.models import Feed, Product, Registration
 from aggregator.models.types import GUID, UTCDateTime
 from aggregator.sql import Rows, now_plus
@@ -49,7 +49,9 @@ def sync_pause(failures: int, interval: float) -> float:
     return min(interval * 2.0 ** min(failures - 1, 10), max(MAX_SYNC_PAUSE, interval))
 
 
-def claim_due(claim: str, limit: int, statuses: Collection[Registration], seconds: float = CLAIM_SECONDS) -> list[Claimed]:
+def claim_due(
+    claim: str, limit: int, statuses: Collection[Registration], seconds: float = CLAIM_SECONDS
+) -> list[Claimed]:
     """Up to limit products that are due and that nobody is working on, the longest due first."""
     now = now_plus(0)
     due = (
@@ -66,12 +68,37 @@ def claim_due(claim: str, limit: int, statuses: Collection[Registration], second
     return _claim(claim, Feed.product_id.in_(due), seconds)
 
 
+def anything_due() -> bool:
+    """Whether a product is due that nobody is working on."""
+    return bool(read(_due, False))
+
+
+def count_due() -> int:
+    """How many products are due that nobody is working on."""
+    count: int = read(_due, True)[0][0]
+    return count
+
+
+def _due(counted: bool) -> sa.Select[Any]:
+    now = now_plus(0)
+    free = sa.or_(Feed.claimed_until.is_(None), Feed.claimed_until < now)
+    due = sa.and_(Feed.due_at <= now, free, Feed.status != Registration.REFUSED)
+    return sa.select(sa.func.count() if counted else sa.literal(1)).select_from(Feed).where(due).limit(1)
+
+
 def claim_product(claim: str, product_id: UUID, seconds: float = CLAIM_SECONDS) -> Claimed | None:
     """One product, due or not; None where somebody else is working on it, or it is gone."""
     now = now_plus(0)
     free = sa.or_(Feed.claimed_until.is_(None), Feed.claimed_until < now)
     claimed = _claim(claim, sa.and_(Feed.product_id == product_id, free), seconds)
     return claimed[0] if claimed else None
+
+
+def claim_new(claim: str, product: Product, seconds: float) -> Claimed:
+    """A product that has just been made, which nobody else can have seen yet."""
+    (claimed,) = _claim(claim, Feed.product_id == product.id, seconds)
+    claimed.name, claimed.description = product.name, product.description
+    return claimed
 
 
 def _claim(claim: str, which: sa.ColumnElement[bool], seconds: float) -> list[Claimed]:
@@ -101,9 +128,7 @@ def describe(products: Sequence[Claimed]) -> None:
         return
     by_id = {product.product_id: product for product in products}
     rows = db.session.execute(
-        sa.select(sa.cast(Product.id, sa.String), Product.name, Product.description).where(
-            Product.id.in_(by_id)
-        )
+        sa.select(sa.cast(Product.id, sa.String), Product.name, Product.description).where(Product.id.in_(by_id))
     )
     for product_id, name, description in rows:
         by_id[product_id].name, by_id[product_id].description = name, description
@@ -152,9 +177,7 @@ def refused(products: Sequence[Claimed], reasons: Sequence[str]) -> set[str]:
 def hurry() -> None:
     """Have what failed tried again at once, now that the service answers: its pauses were for an outage."""
     failing = sa.or_(Feed.status == Registration.PENDING, Feed.failures > 0)
-    db.session.execute(
-        sa.update(Feed).where(failing, Feed.due_at > now_plus(0)).values(due_at=now_plus(0))
-    )
+    db.session.execute(sa.update(Feed).where(failing, Feed.due_at > now_plus(0)).values(due_at=now_plus(0)))
 
 
 def register_again(product_id: UUID) -> None:
@@ -170,7 +193,9 @@ Statement = tuple[Rows, sa.Executable]
 MOMENT = sa.bindparam("moment", type_=UTCDateTime())
 
 
-def _finish(build: Callable[[str], Statement], products: Sequence[Claimed], *columns: Sequence[Any], **values: Any) -> set[str]:
+def _finish(
+    build: Callable[[str], Statement], products: Sequence[Claimed], *columns: Sequence[Any], **values: Any
+) -> set[str]:
     """End the claims on products that still hold, and write: one statement is lock, fence and change."""
     if not products:
         return set()
@@ -262,6 +287,4 @@ def _not_registered(dialect: str) -> Statement:
 @cache
 def _refused(dialect: str) -> Statement:
     rows = _rows(dialect, reason=sa.Text())
-    return _ending(
-        rows, status=Registration.REFUSED, reason=rows.columns.reason, attempts=FEEDS.c.attempts + 1
-    )
+    return _ending(rows, status=Registration.REFUSED, reason=rows.columns.reason, attempts=FEEDS.c.attempts + 1)

@@ -121,9 +121,7 @@ def _changes(answers: Sequence[Answer], stored: dict[str, Stored], moment: datet
     return changes
 
 
-def _compare(
-    changes: Changes, product_id: str, stored: Stored, offers: OfferRows, last_seen: datetime
-) -> None:
+def _compare(changes: Changes, product_id: str, stored: Stored, offers: OfferRows, last_seen: datetime) -> None:
     """Add to changes what makes the stored offers of a product, last seen then, into those of its answer."""
     before, after = stored.offers, offers.rows
     for upstream_id, (price, stock) in after.items() - before.items():

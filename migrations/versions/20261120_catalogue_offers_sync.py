@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 from aggregator.models.types import GUID, UTCDateTime
-revision = '16566ae0ccec'
+revision = '59fe628fc77e'
 down_revision = None
 branch_labels = None
 depends_on = None
@@ -128,7 +128,6 @@ def upgrade():
     )
     with op.batch_alter_table('feeds', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_feeds_due_at'), ['due_at'], unique=False)
-        batch_op.create_index(batch_op.f('ix_feeds_lowest_price_product_id'), ['lowest_price', 'product_id'], unique=False)
 
     op.create_table('offers',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
@@ -160,7 +159,6 @@ def downgrade():
 
     op.drop_table('offers')
     with op.batch_alter_table('feeds', schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f('ix_feeds_lowest_price_product_id'))
         batch_op.drop_index(batch_op.f('ix_feeds_due_at'))
 
     op.drop_table('feeds')

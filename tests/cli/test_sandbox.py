@@ -77,8 +77,7 @@ def test_a_port_in_use_is_one_clear_sentence_and_exit_code_1():
 
     assert result.returncode == 1
     assert result.stderr == (
-        f"http://127.0.0.1:{port} is already in use; "
-        "choose another port with --port, or 0 for any that is free.\n"
+        f"http://127.0.0.1:{port} is already in use; choose another port with --port, or 0 for any that is free.\n"
     )
 
 

@@ -61,9 +61,7 @@ class TestInTheBody:
         ]
 
     def test_huge_numbers_stand_among_the_good_ones(self, spoiled, good):
-        rows = json.loads(
-            spoiled("huge"), parse_int=lambda digits: int(digits) if len(digits) < 4000 else digits
-        )
+        rows = json.loads(spoiled("huge"), parse_int=lambda digits: int(digits) if len(digits) < 4000 else digits)
 
         assert [row for row in rows if row in good] == good
         assert [row["price"] for row in rows if row not in good] == [10**30, 2**63, "9" * 5000, 12]

@@ -11,9 +11,7 @@ import requests
 
 def raw_answer(client, product_id) -> bytes:
     """All bytes that come back, until the sandbox closes."""
-    with socket.create_connection(
-        ("127.0.0.1", int(client.sandbox.url.rpartition(":")[2])), timeout=5
-    ) as sock:
+    with socket.create_connection(("127.0.0.1", int(client.sandbox.url.rpartition(":")[2])), timeout=5) as sock:
         path = f"/api/v1/products/{product_id}/offers"
         sock.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nBearer: {client.token}\r\n\r\n".encode())
         return b"".join(iter(lambda: sock.recv(65536), b""))
@@ -115,9 +113,7 @@ class TestOnTheWire:
 
     def test_timeout_ends_when_the_sandbox_stops(self, client, product_id):
         client.sandbox.faults = ["timeout"]
-        with socket.create_connection(
-            ("127.0.0.1", int(client.sandbox.url.rpartition(":")[2])), timeout=5
-        ) as sock:
+        with socket.create_connection(("127.0.0.1", int(client.sandbox.url.rpartition(":")[2])), timeout=5) as sock:
             sock.sendall(f"GET /api/v1/products/{product_id}/offers HTTP/1.1\r\n\r\n".encode())
             while len(client.sandbox.calls) < 3:
                 time.sleep(0.005)
@@ -181,9 +177,7 @@ class TestOnTheWire:
 
     def test_drip_headers_does_not_even_get_to_the_status(self, client, product_id):
         client.sandbox.faults = ["drip-headers=0.03"]
-        with socket.create_connection(
-            ("127.0.0.1", int(client.sandbox.url.rpartition(":")[2])), timeout=5
-        ) as sock:
+        with socket.create_connection(("127.0.0.1", int(client.sandbox.url.rpartition(":")[2])), timeout=5) as sock:
             path = f"/api/v1/products/{product_id}/offers"
             sock.sendall(f"GET {path} HTTP/1.1\r\nBearer: {client.token}\r\n\r\n".encode())
 

@@ -12,9 +12,7 @@ import requests
 
 class TestHttp:
     def test_many_requests_share_a_connection(self, client, product_id):
-        connection = http.client.HTTPConnection(
-            "127.0.0.1", int(client.sandbox.url.rpartition(":")[2]), timeout=5
-        )
+        connection = http.client.HTTPConnection("127.0.0.1", int(client.sandbox.url.rpartition(":")[2]), timeout=5)
         connection.connect()
         sock = connection.sock
         for _ in range(3):
@@ -47,9 +45,7 @@ class TestHttp:
         ],
     )
     def test_the_connection_is_closed_after_the_answer(self, client, words, status):
-        with socket.create_connection(
-            ("127.0.0.1", int(client.sandbox.url.rpartition(":")[2])), timeout=5
-        ) as sock:
+        with socket.create_connection(("127.0.0.1", int(client.sandbox.url.rpartition(":")[2])), timeout=5) as sock:
             sock.sendall(words)
             answer = b"".join(iter(lambda: sock.recv(65536), b""))
 

@@ -123,9 +123,7 @@ class TestOutage:
             client.auth()
 
     def test_it_ends_the_connections_there_are(self, client):
-        connection = http.client.HTTPConnection(
-            "127.0.0.1", int(client.sandbox.url.rpartition(":")[2]), timeout=5
-        )
+        connection = http.client.HTTPConnection("127.0.0.1", int(client.sandbox.url.rpartition(":")[2]), timeout=5)
         connection.request("GET", "/")
         connection.getresponse().read()
         client.sandbox.stop()

@@ -45,9 +45,7 @@ def test_a_product_has_4_to_12_offers_about_8_on_average():
 def test_prices_stay_within_8_percent_of_the_base(generation):
     for product in PRODUCTS:
         base = profile_of(0, product).base
-        prices = [
-            row["price"] for tick in (1, NOW, NOW + 500) for row in offers_at(0, product, tick, generation)
-        ]
+        prices = [row["price"] for tick in (1, NOW, NOW + 500) for row in offers_at(0, product, tick, generation)]
         assert all(abs(price / base - 1) < 0.08 for price in prices)
 
 
@@ -62,9 +60,7 @@ def test_base_prices_differ_between_products():
 @pytest.mark.parametrize("generation", ["v1", "v2"])
 def test_every_price_changes_with_every_tick_but_only_a_little(generation):
     for product in PRODUCTS:
-        for before, after in pairwise(
-            prices_by_id(product, tick, generation) for tick in range(NOW, NOW + 5)
-        ):
+        for before, after in pairwise(prices_by_id(product, tick, generation) for tick in range(NOW, NOW + 5)):
             steps = [after[offer] / before[offer] - 1 for offer in before.keys() & after.keys()]
             assert all(0 < abs(step) < 0.01 for step in steps)
 

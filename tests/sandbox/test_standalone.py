@@ -28,15 +28,12 @@ def test_serves_until_a_signal_and_ends_without_a_word(number):
     with subprocess.Popen([*COMMAND, "--port", "0"], stdout=-1, stderr=-1, text=True) as process:
         line = process.stdout.readline()
         url = line.partition("OFFERS_BASE_URL=")[2].split()[0]
-        status = requests.post(
-            f"{url}/api/v1/auth", headers={"Bearer": "sandbox-refresh-token"}, timeout=5
-        ).status_code
+        status = requests.post(f"{url}/api/v1/auth", headers={"Bearer": "sandbox-refresh-token"}, timeout=5).status_code
         process.send_signal(number)
         rest, errors = process.communicate(timeout=5)
 
     assert line == (
-        f"The offers sandbox (v2) is at {url}; "
-        f"use OFFERS_BASE_URL={url} OFFERS_REFRESH_TOKEN=sandbox-refresh-token\n"
+        f"The offers sandbox (v2) is at {url}; use OFFERS_BASE_URL={url} OFFERS_REFRESH_TOKEN=sandbox-refresh-token\n"
     )
     assert (status, process.returncode, rest, errors) == (201, 0, "", "")
 
@@ -48,8 +45,7 @@ def test_a_port_in_use_is_one_clear_sentence():
 
     assert result.returncode == 1
     assert result.stderr == (
-        f"http://127.0.0.1:{port} is already in use; "
-        "choose another port with --port, or 0 for any that is free.\n"
+        f"http://127.0.0.1:{port} is already in use; choose another port with --port, or 0 for any that is free.\n"
     )
 
 

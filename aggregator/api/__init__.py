@@ -1,0 +1,1 @@
+"""The REST API: blueprints that are decorators and one call."""

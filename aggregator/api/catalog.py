@@ -1,0 +1,108 @@
+"""/api/v1/products: the catalogue."""
+
+from typing import Any
+from uuid import UUID
+
+from flask import Response, request
+from flask.views import MethodView
+
+from aggregator.api.parsing import Blueprint
+from aggregator.api.requests import expected_version, request_id, request_key
+from aggregator.api.responses import PAGE_HEADERS, json_response, not_modified, page_response, tagged
+from aggregator.clock import utcnow
+from aggregator.database import in_transaction
+from aggregator.extensions import tokens
+from aggregator.flows.creation import SECONDS, create_product
+from aggregator.schemas.catalog import (
+    ProductCreateSchema,
+    ProductInputSchema,
+    ProductPatchSchema,
+    ProductQuerySchema,
+    ProductSchema,
+    ProductWithOffersSchema,
+)
+from aggregator.schemas.headers import IdempotencySchema, IfMatchSchema
+from aggregator.services import catalog, catalog_reads
+
+blueprint = Blueprint("products", __name__, url_prefix="/api/v1/products", description="The catalogue.")
+
+
+@blueprint.route("")
+class Products(MethodView):
+    @blueprint.arguments(ProductQuerySchema, location="query")
+    @blueprint.response(200, ProductSchema(many=True), headers=PAGE_HEADERS)
+    def get(self, query: dict[str, Any]) -> Response:
+        """List the products"""
+        return page_response(catalog_reads.page, query)
+
+    @blueprint.arguments(ProductCreateSchema)
+    @blueprint.arguments(IdempotencySchema, location="headers")
+    @blueprint.response(201, ProductWithOffersSchema)
+    @blueprint.alt_response(400, description="The body is no JSON")
+    @blueprint.alt_response(409, description="The name, or the id, is in use")
+    @blueprint.alt_response(503, description="The database cannot be reached")
+    def post(self, fields: dict[str, Any], headers: dict[str, str]) -> Response:
+        """Create a product, and register it at the offers service
+
+        Where that does not work now, the product is there all the same: its registration is pending, with
+        the reason, and is tried again until it succeeds.
+        """
+        key = request_key(headers.get("key"), fields)
+        created = create_product(tokens(SECONDS), fields, request_id(), key)
+        location = {"Location": f"{request.path.rstrip('/')}/{created.product_id}"}
+        replayed = {"Idempotency-Replayed": "true"} if created.replayed else {}
+        return json_response(created.text, 201, location | replayed)
+
+
+@blueprint.route("/<uuid:product_id>")
+class Product(MethodView):
+    @blueprint.response(200, ProductWithOffersSchema)
+    @blueprint.alt_response(304, description="You have it already (If-None-Match)")
+    @blueprint.alt_response(404, description="No such product")
+    def get(self, product_id: UUID) -> Response:
+        """Show a product with its current offers"""
+        if request.if_none_match and (unchanged := not_modified(catalog_reads.tag(product_id))):
+            return unchanged
+        return _shown(product_id)
+
+    @blueprint.arguments(ProductInputSchema)
+    @blueprint.arguments(IfMatchSchema, location="headers")
+    @blueprint.response(200, ProductWithOffersSchema)
+    @blueprint.alt_response(400, description="The body is no JSON")
+    @blueprint.alt_response(404, description="No such product")
+    @blueprint.alt_response(409, description="The name is in use")
+    @blueprint.alt_response(412, description="Somebody has edited it meanwhile")
+    def put(self, fields: dict[str, Any], headers: dict[str, str], product_id: UUID) -> Response:
+        """Replace what is said of a product"""
+        return _changed(product_id, fields)
+
+    @blueprint.arguments(ProductPatchSchema)
+    @blueprint.arguments(IfMatchSchema, location="headers")
+    @blueprint.response(200, ProductWithOffersSchema)
+    @blueprint.alt_response(400, description="The body is no JSON")
+    @blueprint.alt_response(404, description="No such product")
+    @blueprint.alt_response(409, description="The name is in use")
+    @blueprint.alt_response(412, description="Somebody has edited it meanwhile")
+    def patch(self, fields: dict[str, Any], headers: dict[str, str], product_id: UUID) -> Response:
+        """Change some of what is said of a product"""
+        return _changed(product_id, fields)
+
+    @blueprint.arguments(IfMatchSchema, location="headers")
+    @blueprint.response(204)
+    @blueprint.alt_response(404, description="No such product")
+    @blueprint.alt_response(412, description="Somebody has edited it meanwhile")
+    def delete(self, headers: dict[str, str], product_id: UUID) -> None:
+        """Delete a product; its history is kept"""
+        version = expected_version()
+        in_transaction(lambda: catalog.remove(product_id, utcnow(), version))
+
+
+def _changed(product_id: UUID, fields: dict[str, Any]) -> Response:
+    version = expected_version()
+    in_transaction(lambda: catalog.change(product_id, fields, utcnow(), version))
+    return _shown(product_id)
+
+
+def _shown(product_id: UUID) -> Response:
+    document = catalog_reads.find(product_id)
+    return tagged(document.text, document.tag)

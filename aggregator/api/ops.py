@@ -1,0 +1,55 @@
+"""Health, for platforms and operators."""
+
+import time
+from dataclasses import asdict
+from typing import Any
+
+from flask import Blueprint, Response, current_app, jsonify
+from sqlalchemy.exc import SQLAlchemyError
+
+from aggregator.extensions import settings
+from aggregator.services import health
+
+CACHED_SECONDS = 5.0  # /status looks at every feed, and anybody may ask for it
+
+blueprint = Blueprint("ops", __name__)
+
+
+@blueprint.get("/healthz")
+def healthz() -> Response:
+    """Whether this process is alive."""
+    return jsonify(status="ok")
+
+
+@blueprint.get("/readyz")
+def readyz() -> tuple[Response, int]:
+    """Whether this process can serve: the database answers, and its schema is the one we were built for.
+
+    That the offers service is down does not matter here: the catalogue can be read and written without it.
+    """
+    try:
+        revision = health.schema_revision()
+    except SQLAlchemyError:
+        return jsonify(status="unready", reason="the database does not answer, or is empty"), 503
+    if revision != current_app.extensions["schema_head"]:
+        return jsonify(status="unready", reason="the schema is not the one this version needs"), 503
+    return jsonify(status="ready"), 200
+
+
+@blueprint.get("/status")
+def status() -> Response:
+    """How sync, registrations, workers and the offers service are doing."""
+    cached: tuple[float, dict[str, Any]] | None = current_app.extensions.get("status")
+    if cached is None or time.monotonic() - cached[0] > CACHED_SECONDS:
+        cached = (time.monotonic(), _status())
+        current_app.extensions["status"] = cached
+    return jsonify(cached[1])
+
+
+def _status() -> dict[str, Any]:
+    try:
+        state = health.status()
+    except SQLAlchemyError:
+        return {"status": "down", "problems": ["the database does not answer, or is empty"]}
+    problems = state.problems(settings().sync_interval_seconds)
+    return {"status": "degraded" if problems else "ok", "problems": problems, **asdict(state)}

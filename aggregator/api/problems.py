@@ -1,0 +1,96 @@
+"""Every error in one shape, RFC 9457 application/problem+json; one table says which class has which status."""
+
+from http import HTTPStatus
+from typing import Any
+
+import marshmallow as ma
+import structlog
+from flask import Flask, Response, jsonify, request
+from flask_smorest import Api
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from werkzeug.exceptions import HTTPException
+
+from aggregator import errors
+
+PROBLEM_JSON = "application/problem+json"
+STATUS = {
+    errors.NotFound: 404,
+    errors.Conflict: 409,
+    errors.InProgress: 409,
+    errors.EditedMeanwhile: 412,
+    errors.Invalid: 422,
+    errors.Unavailable: 503,
+}
+
+log = structlog.get_logger(__name__)
+
+
+class ProblemSchema(ma.Schema):
+    """What went wrong; errors names the fields of the request, where it is about those."""
+
+    type = ma.fields.String()
+    title = ma.fields.String()
+    status = ma.fields.Integer()
+    detail = ma.fields.String()
+    request_id = ma.fields.String()
+    errors = ma.fields.Dict()
+
+
+class ProblemApi(Api):
+    """flask-smorest, but its errors are problems and keep their headers (Allow, Retry-After)."""
+
+    ERROR_SCHEMA = ProblemSchema
+
+    def _register_responses(self) -> None:
+        # Else the document says that errors are application/json.
+        saved, self.DEFAULT_RESPONSE_CONTENT_TYPE = self.DEFAULT_RESPONSE_CONTENT_TYPE, PROBLEM_JSON
+        try:
+            super()._register_responses()
+        finally:
+            self.DEFAULT_RESPONSE_CONTENT_TYPE = saved
+
+    def handle_http_exception(self, error: HTTPException) -> Response:
+        """The problem that an HTTP exception is."""
+        if error.response is not None:
+            return error.response  # type: ignore[return-value]
+        data = getattr(error, "data", None) or {}
+        headers = {
+            name: value for name, value in error.get_headers() if name.lower() not in ("content-type", "content-length")
+        }
+        code = error.code or 500
+        detail = data.get("message") or (error.description if code < 500 else None)
+        return problem(code, detail, data.get("messages"), headers)
+
+
+def problem(
+    status: int, detail: str | None = None, fields: Any = None, headers: dict[str, str] | None = None
+) -> Response:
+    """A response that says what went wrong."""
+    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status}
+    body |= {"detail": detail} if detail else {}
+    body |= {"errors": fields} if fields else {}
+    body["request_id"] = structlog.contextvars.get_contextvars().get("request_id", "")
+    response = jsonify(body)
+    response.status_code = status
+    response.headers.extend(headers or {})
+    response.content_type = PROBLEM_JSON
+    return response
+
+
+def init_app(app: Flask) -> None:
+    """Turn what services and the database raise into problems."""
+    app.register_error_handler(errors.ProblemError, _on_problem)
+    for broken in (OperationalError, InterfaceError, PoolTimeoutError):
+        app.register_error_handler(broken, _on_database_trouble)
+
+
+def _on_problem(error: errors.ProblemError) -> Response:
+    status = next((code for kind, code in STATUS.items() if isinstance(error, kind)), 500)
+    headers = {"Retry-After": "1"} if isinstance(error, errors.InProgress | errors.Unavailable) else {}
+    return problem(status, error.detail, error.extra.get("errors"), headers)
+
+
+def _on_database_trouble(error: Exception) -> Response:
+    log.error("database trouble", path=request.path, error=type(error).__name__, exc_info=error)
+    return problem(503, errors.Unavailable().detail, headers={"Retry-After": "2"})

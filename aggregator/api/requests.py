@@ -1,0 +1,53 @@
+"""What requests say in their headers."""
+
+import re
+from typing import Any
+from uuid import uuid4
+
+import structlog
+from flask import Flask, Response, request
+
+from aggregator.services.catalog_reads import version_in
+from aggregator.services.idempotency import RequestKey, request_digest
+
+REQUEST_ID = "X-Request-ID"
+EVERYBODY = "everybody"  # whose idempotency keys they are, as long as nobody has to say who they are
+_acceptable = re.compile(r"[A-Za-z0-9-]{1,64}").fullmatch
+
+
+def init_app(app: Flask) -> None:
+    """Give each request an id, which logs, answers and the offers service get to see."""
+    app.before_request(_begin)
+    app.after_request(_end)
+
+
+def _begin() -> None:
+    given = request.headers.get(REQUEST_ID, "")
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(request_id=given if _acceptable(given) else str(uuid4()))
+
+
+def _end(response: Response) -> Response:
+    response.headers[REQUEST_ID] = request_id()
+    return response
+
+
+def request_id() -> str:
+    """The id of the request that is being served."""
+    return str(structlog.contextvars.get_contextvars().get("request_id", ""))
+
+
+def request_key(key: str | None, fields: dict[str, Any]) -> RequestKey | None:
+    """The Idempotency-Key of the request and what it stands for, if it has one."""
+    if key is None:
+        return None
+    return RequestKey(EVERYBODY, key, request_digest(request.method, request.path.rstrip("/"), fields))
+
+
+def expected_version() -> int | None:
+    """The version of the product that the client means to change, if it sent If-Match with one."""
+    if not request.if_match or request.if_match.star_tag:
+        return None
+    versions = {version_in(tag) for tag in request.if_match.as_set()}
+    known = versions.pop() if len(versions) == 1 else None
+    return -1 if known is None else known  # -1 is no product's version

@@ -1,0 +1,72 @@
+"""Answers whose JSON the database has written, with the headers of caches and pages."""
+
+import json
+from collections.abc import Callable
+from hashlib import blake2b
+from typing import Any
+from urllib.parse import urlencode
+
+from flask import Response, request
+
+from aggregator.services.listing import Page
+
+PAGE_HEADERS = {
+    "X-Pagination": {"description": "JSON: how many things and pages there are, and which page this is."},
+    "Link": {"description": "Where the first, previous, next and last pages are; next walks by cursor."},
+    "ETag": {"description": "Send it back as If-None-Match, and get a 304 while nothing has changed."},
+}
+
+
+def json_response(text: str, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """An answer of ready-made JSON."""
+    return Response(text, status, headers, mimetype="application/json")
+
+
+def tagged(text: str, tag: str | None = None) -> Response:
+    """An answer with an ETag, or a 304 for who has it already."""
+    tag = tag or blake2b(text.encode(), digest_size=12).hexdigest()
+    response = not_modified(tag) or json_response(text)
+    response.set_etag(tag)
+    response.cache_control.no_cache = True  # keep it, but ask each time whether it still holds
+    return response
+
+
+def not_modified(tag: str) -> Response | None:
+    """A 304 where the client has what the tag stands for."""
+    if not request.if_none_match.contains_weak(tag):
+        return None
+    response = Response(status=304)
+    response.set_etag(tag)
+    response.cache_control.no_cache = True
+    return response
+
+
+def page_response(pages: Callable[..., Page], query: dict[str, Any]) -> Response:
+    """The page that query asks for, with a Link header and, unless a cursor was followed, X-Pagination."""
+    position = {name: query.pop(name, None) for name in ("sort", "page_size", "cursor")}
+    number = query.pop("page", 1)
+    page = pages(query, sort=position["sort"], size=position["page_size"], number=number, cursor=position["cursor"])
+    response = tagged(page.text)
+    links = {} if page.next_cursor is None else {"next": _url(cursor=page.next_cursor, page=None)}
+    if page.total is not None:
+        count = -(-page.total // position["page_size"])
+        response.headers["X-Pagination"] = json.dumps(_pagination(page.total, count, number))
+        links |= {"first": _url(page=1), "last": _url(page=max(count, 1))}
+        links |= {"prev": _url(page=min(number - 1, max(count, 1)))} if number > 1 else {}
+    if links:
+        response.headers["Link"] = ", ".join(f'<{url}>; rel="{rel}"' for rel, url in links.items())
+    return response
+
+
+def _pagination(total: int, pages: int, number: int) -> dict[str, Any]:
+    metadata = {"total": total, "total_pages": pages}
+    if not total:
+        return metadata
+    metadata |= {"first_page": 1, "last_page": pages, "page": number}
+    metadata |= {"previous_page": number - 1} if 1 < number <= pages + 1 else {}
+    return metadata | ({"next_page": number + 1} if number < pages else {})
+
+
+def _url(**changes: Any) -> str:
+    query = {**request.args.to_dict(), **changes}
+    return f"{request.path}?{urlencode({name: value for name, value in query.items() if value is not None})}"

@@ -1,0 +1,150 @@
+"""Creates a product and registers it at the offers service in one go, or leaves that to the worker.
+
+The intent is committed first, so that no crash can leave a product at the service that we know nothing of. The
+worker finishes what a dying web process began: the claim on the new product runs out, and it is due.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import UUID, uuid4
+
+import structlog
+
+from aggregator.clients import offers as contract
+from aggregator.clients.offers import (
+    AccessToken,
+    OffersError,
+    ProductRefused,
+    ProductTaken,
+    ProductUnknown,
+    ServiceDown,
+    TokenRefused,
+)
+from aggregator.clients.wire import BUSY
+from aggregator.clock import utcnow
+from aggregator.database import in_transaction, transaction
+from aggregator.errors import Conflict, Invalid
+from aggregator.flows.access import TokenSource
+from aggregator.flows.claims import claim_name
+from aggregator.flows.verdicts import TAKEN
+from aggregator.models import Endpoint
+from aggregator.services import access, catalog, catalog_reads, feeds, idempotency
+from aggregator.services.feeds import Claimed
+from aggregator.services.idempotency import Earlier, RequestKey
+
+SECONDS = 5.0  # for all calls of one creation together: a client is waiting
+CLAIM_SECONDS = 10.0
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Created:
+    """A new product's id and JSON; replayed where the same request had made it before."""
+
+    product_id: UUID
+    text: str
+    replayed: bool = False
+
+
+def create_product(
+    tokens: TokenSource, fields: Mapping[str, Any], request_id: str, key: RequestKey | None = None
+) -> Created:
+    """Create a product and try to register it. Its JSON says how that went.
+
+    Conflict for a name in use, or an id that the service has given to somebody else. Invalid where the service
+    refuses the product.
+    """
+    fields = dict(fields)
+    chosen_id = fields.pop("id", None)
+    product_id = chosen_id or uuid4()
+    now = utcnow()
+    with transaction():
+        earlier = idempotency.begin(key, product_id, now) if key else None
+        if not earlier:
+            product = catalog.add(product_id, fields, now, id_is_ours=chosen_id is None)
+            claimed = feeds.claim_new(claim_name(), product, CLAIM_SECONDS)
+            pause = access.pauses().get(Endpoint.REGISTER)
+    if earlier:
+        return _replay(earlier, key)
+    try:
+        if pause:
+            raise ServiceDown(pause.reason)
+        _register(tokens, claimed, request_id)
+    except ProductRefused as error:
+        in_transaction(lambda: _withdraw(claimed, key))
+        raise Invalid(f"The offers service refuses the product: {error.reason}") from error
+    except ProductTaken as error:
+        in_transaction(lambda: _withdraw(claimed, key))
+        raise Conflict(f"{TAKEN.capitalize()}.") from error
+    except OffersError as error:
+        failure = error  # the name of an except clause does not outlive it
+        in_transaction(lambda: _leave_to_the_worker(claimed, failure))
+    else:
+        in_transaction(lambda: _note_registered(claimed, tokens.service.fingerprint))
+    return _answer(product_id, key)
+
+
+def _replay(earlier: Earlier, key: RequestKey | None) -> Created:
+    if earlier.answer is not None:
+        return Created(earlier.resource_id, earlier.answer, replayed=True)
+    return replace(_answer(earlier.resource_id, key), replayed=True)
+
+
+def _register(tokens: TokenSource, product: Claimed, request_id: str) -> None:
+    """Make the product known to the service. OffersError where that does not work now, or at all."""
+    token = tokens.token()
+    try:
+        _call(tokens, token, product, request_id)
+    except TokenRefused:
+        fresh = tokens.replacement(token)
+        try:
+            _call(tokens, fresh, product, request_id)
+        except TokenRefused:
+            tokens.refused_again()
+            raise
+    except ServiceDown as error:
+        if error.reason != BUSY:
+            reason, retry_after = error.reason, error.retry_after
+            in_transaction(lambda: access.count_failure(Endpoint.REGISTER, reason, retry_after))
+        raise
+
+
+def _call(tokens: TokenSource, token: AccessToken, product: Claimed, request_id: str) -> None:
+    service = tokens.service
+    headers = service.headers(token.value, request_id)
+    request = service.register_request(headers, product.product_id, product.name, product.description)
+    try:
+        contract.read_registration(tokens.send(request))
+    except ProductTaken:
+        if product.id_is_ours:
+            return  # nobody else can have made this id: an earlier try got through
+        try:
+            contract.check_offers(tokens.send(service.offers_request(headers, product.product_id)))
+        except ProductUnknown:
+            raise ProductTaken(TAKEN) from None
+
+
+def _note_registered(product: Claimed, fingerprint: str) -> None:
+    feeds.registered([product], fingerprint, utcnow())
+    if access.close_circuit(Endpoint.REGISTER):
+        feeds.hurry()
+
+
+def _leave_to_the_worker(product: Claimed, error: OffersError) -> None:
+    log.warning("product not registered", product_id=product.product_id, reason=error.reason)
+    pause = max(feeds.registration_pause(1), error.retry_after or 0.0)
+    feeds.not_registered([product], [error.reason], [access.jittered(pause)])
+
+
+def _withdraw(product: Claimed, key: RequestKey | None) -> None:
+    if catalog.withdraw(product) and key:
+        idempotency.forget(key)
+
+
+def _answer(product_id: UUID, key: RequestKey | None) -> Created:
+    text = catalog_reads.find(product_id).text
+    if key:
+        in_transaction(lambda: idempotency.finish(key, text))
+    return Created(product_id, text)

@@ -1,0 +1,124 @@
+"""Runs jobs by the clock, records each run, and survives whatever a job does."""
+
+import os
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import datetime
+
+import schedule
+import structlog
+from flask import Flask
+
+from aggregator import __version__
+from aggregator.clock import utcnow
+from aggregator.database import in_transaction
+from aggregator.flows.claims import process_name
+from aggregator.jobs.run import Run, Summary
+from aggregator.jobs.timetable import JOBS, Job
+from aggregator.services import jobs
+
+BEAT_SECONDS = 10.0
+STOP_SECONDS = 8.0  # a platform kills after 10 or 30
+STUCK_SECONDS = 120.0
+EX_SOFTWARE = 70
+
+log = structlog.get_logger(__name__)
+
+
+def run_job(job: Job, run: Run) -> Summary | None:
+    """Run job if it is due, and record the run. None where it was not due, or failed."""
+    if not job.due():
+        return None
+    worker = process_name()
+    run_id = in_transaction(lambda: jobs.start_run(job.name, worker, utcnow()))
+    summary, error = None, None
+    try:
+        summary = job.run(run)
+        log.info("job done", job=job.name, **summary)
+    except Exception:
+        error = traceback.format_exc()
+        log.exception("job failed", job=job.name)
+    in_transaction(lambda: jobs.end_run(run_id, utcnow(), summary, error))
+    return summary
+
+
+class Runner:
+    """A worker: the clock in the calling thread, each job in a thread of its own and never twice at once."""
+
+    def __init__(self, app: Flask, timetable: Mapping[str, Job] | None = None) -> None:
+        self.app = app
+        self.timetable = JOBS if timetable is None else timetable
+        self.stop = threading.Event()
+        self.name = process_name()
+        self.started_at: datetime = utcnow()
+        self.ticked_at = time.monotonic()
+        self.threads = ThreadPoolExecutor(len(self.timetable), thread_name_prefix="job")
+        self.running: dict[str, tuple[Future[None], Run]] = {}
+        self.beaten_at = -BEAT_SECONDS
+
+    def run(self) -> None:
+        """Run until stop is set; then let what is running come to an end."""
+        clock = schedule.Scheduler()
+        for job in self.timetable.values():
+            clock.every(max(int(job.seconds), 1)).seconds.do(self._start, job)
+        threading.Thread(target=self._watch, daemon=True, name="watchdog").start()
+        log.info("worker started", worker=self.name)
+        clock.run_all()
+        while not self.stop.is_set():
+            self.ticked_at = time.monotonic()
+            self._safely(self._beat)
+            clock.run_pending()
+            self.stop.wait(min(max(clock.idle_seconds or 0.0, 0.05), 1.0))
+        self._end()
+
+    def _start(self, job: Job) -> None:
+        """Start a job, unless its last run is still going on."""
+        future, _ = self.running.get(job.name, (None, None))
+        if future is None or future.done():
+            run = Run(self.stop)
+            self.running[job.name] = self.threads.submit(self._run_in_thread, job, run), run
+
+    def _run_in_thread(self, job: Job, run: Run) -> None:
+        with self.app.app_context():
+            self._safely(lambda: run_job(job, run))
+
+    def _safely(self, work: Callable[[], object]) -> None:
+        try:
+            work()
+        except Exception:
+            # Most likely the database is away; the next tick finds it back.
+            log.exception("worker trouble")
+
+    def _beat(self) -> None:
+        if time.monotonic() - self.beaten_at < BEAT_SECONDS:
+            return
+        with self.app.app_context():
+            in_transaction(lambda: jobs.beat(self.name, __version__, self.started_at))
+        self.beaten_at = time.monotonic()
+
+    def _end(self) -> None:
+        """Wait for the running jobs, which have been told to stop, and sign off."""
+        log.info("worker stopping", worker=self.name)
+        deadline = time.monotonic() + STOP_SECONDS
+        for future, _ in self.running.values():
+            try:
+                future.result(timeout=max(deadline - time.monotonic(), 0.0))
+            except TimeoutError:
+                log.warning("a job did not stop in time; its claims will run out")
+        self._safely(self._sign_off)
+        log.info("worker stopped", worker=self.name)
+
+    def _sign_off(self) -> None:
+        with self.app.app_context():
+            in_transaction(lambda: jobs.sign_off(self.name))
+
+    def _watch(self) -> None:
+        """End the process when something has made no progress for long: whoever runs it starts a new one."""
+        while not self.stop.wait(5.0):
+            alive = [run.alive_at for future, run in list(self.running.values()) if not future.done()]
+            if time.monotonic() - min([self.ticked_at, *alive]) > STUCK_SECONDS:
+                log.error("worker stuck", worker=self.name)
+                os._exit(EX_SOFTWARE)

@@ -1,0 +1,29 @@
+"""What the worker does, and how often, as one list."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from aggregator.jobs import housekeeping, offers
+from aggregator.jobs.run import Run, Summary
+
+
+@dataclass(frozen=True)
+class Job:
+    """Something to do every so many seconds. It is run only when it is due; a run returns what it did.
+
+    What is due is read from the database: the clock keeps nothing, and a restart forgets nothing.
+    """
+
+    name: str
+    seconds: float
+    run: Callable[[Run], Summary]
+    due: Callable[[], bool] = lambda: True
+
+
+JOBS = {
+    job.name: job
+    for job in (
+        Job("sync-offers", 1, offers.sync_due, offers.anything_due),
+        Job("clean-up", 3600, housekeeping.clean_up),
+    )
+}

@@ -1,0 +1,30 @@
+"""The worker process: signals, and the question whether it is alive."""
+
+import argparse
+import signal
+import socket
+
+from flask import Flask
+
+from aggregator.database import transaction
+from aggregator.jobs.runner import Runner
+from aggregator.services import jobs
+
+
+def main(app: Flask, arguments: list[str]) -> int:
+    """Work until SIGTERM or SIGINT; with --check, only tell whether a worker of this host is alive."""
+    parser = argparse.ArgumentParser(prog="worker.py", description="Syncs offers and does what else is due.")
+    parser.add_argument("--check", action="store_true", help="exit with 0 if a worker of this host is alive")
+    if parser.parse_args(arguments).check:
+        return 0 if _is_alive(app) else 1
+    runner = Runner(app)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # The first one stops the worker; more of them do not make it stop in a hurry.
+        signal.signal(number, lambda *_: runner.stop.set())
+    runner.run()
+    return 0
+
+
+def _is_alive(app: Flask) -> bool:
+    with app.app_context(), transaction():
+        return jobs.living_workers(socket.gethostname()) > 0

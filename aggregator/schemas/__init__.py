@@ -1,0 +1,1 @@
+"""The JSON form of everything that goes in and out: form only, no database."""

@@ -1,0 +1,119 @@
+"""What can be done with products. The caller owns the transaction."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+
+from aggregator.database import db, dialect
+from aggregator.errors import Conflict, EditedMeanwhile, NotFound
+from aggregator.models import Feed, Offer, PricePoint, Product, ProductPricePoint
+from aggregator.services import feeds
+from aggregator.services.feeds import Claimed
+from aggregator.sql import now_plus, upsert
+
+
+def add(product_id: UUID, fields: Mapping[str, Any], now: datetime, id_is_ours: bool = True) -> Product:
+    """A new product, due to be registered at the offers service. Conflict for a name or an id in use."""
+    product = Product(id=product_id, **fields, created_at=now, updated_at=now)
+    db.session.add(product)
+    _flush(product)
+    db.session.add(Feed(product_id=product_id, due_at=now_plus(0), id_is_ours=id_is_ours))
+    db.session.flush()
+    return product
+
+
+def add_missing(products: Sequence[Mapping[str, Any]], now: datetime) -> int:
+    """Add those of products whose id and name are not in use, and count them; the worker registers them."""
+    table = Product.__table__
+    rows = [{"version": 1, "stock": 0, "created_at": now, "updated_at": now, **fields} for fields in products]
+    insert = upsert(table, dialect()).on_conflict_do_nothing().returning(table.c.id)
+    added = db.session.execute(insert, rows).scalars().all()
+    if added:
+        db.session.execute(
+            sa.insert(Feed),
+            [{"product_id": product_id, "due_at": now, "id_is_ours": True} for product_id in added],
+        )
+    return len(added)
+
+
+def change(product_id: UUID, fields: Mapping[str, Any], now: datetime, version: int | None = None) -> None:
+    """Edit a product; with a version, only if nobody has edited it since. A refused one gets another try."""
+    product = _living(product_id)
+    if version is not None and version != product.version:
+        raise EditedMeanwhile
+    changed = {name: value for name, value in fields.items() if getattr(product, name) != value}
+    if not changed:
+        return
+    for name, value in changed.items():
+        setattr(product, name, value)
+    product.version += 1
+    product.updated_at = now
+    _flush(product)
+    feeds.register_again(product_id)
+
+
+def remove(product_id: UUID, now: datetime, version: int | None = None) -> None:
+    """Delete a product softly: it is seen and synced no more, its offers are closed, its history is kept."""
+    # The feed first: a sync that is writing this product's offers holds it, and finds it gone afterwards.
+    feed = db.session.get(Feed, product_id, with_for_update=True)
+    product = _living(product_id)
+    if version is not None and version != product.version:
+        raise EditedMeanwhile
+    product.deleted_at = now
+    product.version += 1
+    product.updated_at = now
+    _close_offers(product_id, now)
+    if feed is not None:
+        if feed.offer_count:
+            db.session.add(ProductPricePoint(product_id=product_id, observed_at=now, offer_count=0))
+        db.session.delete(feed)
+
+
+def withdraw(product: Claimed) -> bool:
+    """Take back a product that was never seen to be registered; false where its claim is lost."""
+    gone = db.session.execute(
+        sa.delete(Feed)
+        .where(Feed.product_id == product.product_id, Feed.claimed_by == product.claim)
+        .returning(Feed.product_id)
+    )
+    if gone.first() is None:
+        return False
+    db.session.execute(sa.delete(Product).where(Product.id == product.product_id))
+    return True
+
+
+def _living(product_id: UUID) -> Product:
+    product = db.session.get(Product, product_id, with_for_update={"key_share": True})
+    if product is None or product.deleted_at is not None:
+        raise NotFound("There is no such product.")
+    return product
+
+
+def _close_offers(product_id: UUID, now: datetime) -> None:
+    offers = db.session.scalars(
+        sa.select(Offer).where(Offer.product_id == product_id, Offer.last_seen_at.is_(None))
+    ).all()
+    for offer in offers:
+        if offer.items_in_stock:
+            db.session.add(PricePoint(offer_id=offer.id, observed_at=now))
+            offer.items_in_stock = 0
+            offer.sold_out_at = now
+        offer.last_seen_at = now
+
+
+def _flush(product: Product) -> None:
+    """Send what changed to the database, and say what is wrong where it is in use already."""
+    name = product.name
+    try:
+        db.session.flush()
+    except IntegrityError as error:
+        message = str(error.orig)
+        if "living_name" in message or "products.name" in message:
+            raise Conflict(f"There is a product named {name!r} already.") from error
+        if "pk_products" in message or "products.id" in message:
+            raise Conflict("There is a product with this id already.") from error
+        raise

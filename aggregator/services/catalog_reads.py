@@ -1,0 +1,139 @@
+"""The catalogue as the outside reads it: each query is one statement that returns the JSON text."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from aggregator.database import read
+from aggregator.errors import NotFound
+from aggregator.models import MAX_PRICE, Feed, Offer, Product
+from aggregator.services import listing, paging
+from aggregator.services.listing import Listing, Page
+from aggregator.services.offer_reads import OPEN, offer_json
+from aggregator.sql import id_parameter, json_array, json_object, json_time
+
+
+@dataclass(frozen=True)
+class Document:
+    """A product's JSON, and the tag that changes whenever it does."""
+
+    text: str
+    tag: str
+
+
+def product_json(offers: sa.ColumnElement[Any] | None = None) -> json_object:
+    """A product as JSON, with its offers where they are given."""
+    return json_object(
+        {
+            "id": Product.id,
+            "name": Product.name,
+            "description": Product.description,
+            "brand": Product.brand,
+            "price": Product.price,
+            "stock": Product.stock,
+            "rating": Product.rating,
+            "registration": json_object(
+                {
+                    "status": Feed.status,
+                    "reason": Feed.reason,
+                    "registered_at": json_time(Feed.registered_at),
+                }
+            ),
+            "lowest_price": Feed.lowest_price,
+            "offer_count": Feed.offer_count,
+            "offers_synced_at": json_time(Feed.synced_at),
+            "created_at": json_time(Product.created_at),
+            "updated_at": json_time(Product.updated_at),
+        }
+        | ({} if offers is None else {"offers": offers})
+    )
+
+
+PRODUCTS = Listing(
+    source=sa.join(Product, Feed, Feed.product_id == Product.id),
+    document=product_json,
+    columns={
+        "name": lambda _: Product.name,
+        "created_at": lambda _: Product.created_at,
+        "updated_at": lambda _: Product.updated_at,
+        # What has no price comes last, whichever way the list is sorted.
+        "lowest_price": lambda descending: sa.func.coalesce(Feed.lowest_price, -1 if descending else MAX_PRICE + 1),
+        "offer_count": lambda _: Feed.offer_count,
+    },
+    kinds={
+        "name": paging.is_text,
+        "created_at": paging.is_moment,
+        "updated_at": paging.is_moment,
+        "lowest_price": paging.is_number,
+        "offer_count": paging.is_number,
+    },
+    tie=Product.id,
+    tie_kind=paging.is_uuid,
+    default_sort="-created_at",
+    filters={
+        "q": Product.name.ilike(sa.bindparam("q", type_=sa.String), escape="\\"),
+    },
+    always=(Product.deleted_at.is_(None),),
+)
+
+
+def page(filters: Mapping[str, Any], **position: Any) -> Page:
+    """A page of the living products; q finds those that have it in their names."""
+    if "q" in filters:
+        literal = filters["q"].replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+        filters = {**filters, "q": f"%{literal}%"}
+    return listing.page(PRODUCTS, filters, **position)
+
+
+def find(product_id: UUID) -> Document:
+    """A product with its current offers, the cheapest first. NotFound if there is none."""
+    rows = read(_product, id=str(product_id))
+    if not rows:
+        raise NotFound("There is no such product.")
+    text, *state = rows[0]
+    return Document(str(text), _tag(*state))
+
+
+def tag(product_id: UUID) -> str:
+    """The tag of a product's JSON, for less than the whole costs. NotFound if there is none."""
+    rows = read(_state, id=str(product_id))
+    if not rows:
+        raise NotFound("There is no such product.")
+    return _tag(*rows[0])
+
+
+def _tag(version: int, status: str, attempts: int, synced_at: str | None) -> str:
+    """Edits bump the version, registration attempts their number, and every sync its moment."""
+    return f"{version}-{status[0]}{attempts}-{synced_at or ''}"
+
+
+def version_in(tag: str) -> int | None:
+    """The version of the product that a tag was made of. The sync does not stand in the way of an edit."""
+    number = tag.partition("-")[0]
+    return int(number) if number.isdigit() and len(number) < 10 else None
+
+
+STATE = (Product.version, Feed.status, Feed.attempts, json_time(Feed.synced_at))
+
+
+def _state() -> sa.Select[Any]:
+    return _of_product(sa.select(*STATE))
+
+
+def _product() -> sa.Select[Any]:
+    offers = json_array(
+        sa.select(offer_json())
+        .where(Offer.product_id == Product.id, OPEN)
+        .order_by(Offer.price, Offer.id)
+        .correlate(Product, Feed)
+    )
+    return _of_product(sa.select(sa.cast(product_json(offers), sa.Text), *STATE))
+
+
+def _of_product(statement: sa.Select[Any]) -> sa.Select[Any]:
+    return statement.join_from(Product, Feed, Feed.product_id == Product.id).where(
+        Product.id == id_parameter("id"), Product.deleted_at.is_(None)
+    )

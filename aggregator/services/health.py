@@ -1,0 +1,115 @@
+"""How the whole is doing, read from the database so that every process answers alike."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from aggregator.database import read
+from aggregator.models import Access, Circuit, Feed, Registration, Worker
+from aggregator.models.types import TIMESTAMP_FORMAT
+from aggregator.services.jobs import WORKER_LOST_SECONDS
+from aggregator.sql import json_time, now_plus
+
+LATE_INTERVALS = 3  # a product whose last sync is older than so many intervals is late
+
+
+@dataclass(frozen=True)
+class Status:
+    """What an operator wants to know at a glance; ages in seconds, None where there is nothing to age."""
+
+    products: int
+    registrations_pending: int
+    registrations_refused: int
+    oldest_pending_age: float | None
+    oldest_sync_age: float | None
+    syncs_failing: int
+    workers: int
+    worker_heartbeat_age: float | None
+    token: str  # valid, expired or missing
+    paused_calls: dict[str, str]  # the calls that are not made now, and why
+
+    def problems(self, interval: float) -> list[str]:
+        """What is not as it should be, in words; nothing of it makes the catalogue unready."""
+        problems = [f"offers service, {call}: {reason}" for call, reason in self.paused_calls.items()]
+        if not self.workers:
+            problems.append("no worker is alive")
+        if self.oldest_sync_age is not None and self.oldest_sync_age > LATE_INTERVALS * interval:
+            problems.append("some offers have not been synced for long")
+        return problems
+
+
+def ping() -> None:
+    """Return if the database answers."""
+    read(_ping)
+
+
+def schema_revision() -> str | None:
+    """The revision of the migration that the database is at."""
+    rows = read(_revision)
+    return str(rows[0][0]) if rows else None
+
+
+def status() -> Status:
+    """The state of everything, of this moment."""
+    (row,) = read(_status)
+    now = _moment(row.now)
+    return Status(
+        products=row.products,
+        registrations_pending=row.pending,
+        registrations_refused=row.refused,
+        oldest_pending_age=_age(now, row.oldest_pending),
+        oldest_sync_age=_age(now, row.oldest_sync),
+        syncs_failing=row.failing,
+        workers=row.workers,
+        worker_heartbeat_age=_age(now, row.heartbeat),
+        token=row.token,
+        paused_calls={endpoint: reason or "" for endpoint, reason in read(_pauses)},
+    )
+
+
+def _moment(text: str) -> datetime:
+    return datetime.strptime(text, TIMESTAMP_FORMAT)
+
+
+def _age(now: datetime, since: str | None) -> float | None:
+    return None if since is None else round((now - _moment(since)).total_seconds(), 1)
+
+
+def _ping() -> sa.Select[Any]:
+    return sa.select(sa.literal(1))
+
+
+def _revision() -> sa.Select[Any]:
+    return sa.select(sa.column("version_num")).select_from(sa.table("alembic_version"))
+
+
+def _pauses() -> sa.Select[Any]:
+    return sa.select(Circuit.endpoint, Circuit.reason).where(Circuit.retry_at > now_plus(0))
+
+
+def _status() -> sa.Select[Any]:
+    def feeds(value: sa.ColumnElement[Any], *conditions: sa.ColumnElement[bool]) -> sa.ScalarSelect[Any]:
+        return sa.select(value).select_from(Feed).where(*conditions).scalar_subquery()
+
+    count, registered = sa.func.count(), Feed.status == Registration.REGISTERED
+    pending = Feed.status == Registration.PENDING
+    alive = sa.select(count).where(Worker.beat_at > now_plus(-WORKER_LOST_SECONDS)).scalar_subquery()
+    token = sa.case(
+        (Access.token.is_(None), "missing"),
+        (sa.or_(Access.expires_at.is_(None), Access.expires_at > now_plus(0)), "valid"),
+        else_="expired",
+    )
+    return sa.select(
+        json_time(now_plus(0)).label("now"),
+        feeds(count).label("products"),
+        feeds(count, pending).label("pending"),
+        feeds(count, Feed.status == Registration.REFUSED).label("refused"),
+        feeds(count, Feed.failures > 0).label("failing"),
+        feeds(json_time(sa.func.min(Feed.due_at)), pending).label("oldest_pending"),
+        feeds(json_time(sa.func.min(Feed.synced_at)), registered).label("oldest_sync"),
+        alive.label("workers"),
+        sa.select(json_time(sa.func.max(Worker.beat_at))).scalar_subquery().label("heartbeat"),
+        sa.select(token).scalar_subquery().label("token"),
+    )

@@ -1,0 +1,80 @@
+"""Idempotency-Key: the same request sent twice is done once, and answered the same."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from aggregator.database import db, dialect
+from aggregator.errors import InProgress, Invalid
+from aggregator.models import IdempotencyKey
+from aggregator.sql import upsert
+
+KEPT = timedelta(hours=24)
+# A first request that has not been answered after so long is not going to be: its process is gone.
+ABANDONED = timedelta(seconds=15)
+
+
+@dataclass(frozen=True)
+class RequestKey:
+    """A key, whose it is, and a digest of the request that came with it."""
+
+    owner: str
+    key: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """What the same request came to when it was first made."""
+
+    resource_id: UUID
+    answer: str | None  # None where the first process died before it could tell
+
+
+def request_digest(method: str, path: str, body: Any) -> str:
+    """Tells requests apart by what they ask for, not by how their JSON is spelled."""
+    canonical = json.dumps([method, path, body], sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def begin(request: RequestKey, resource_id: UUID, now: datetime) -> Earlier | None:
+    """Take the key for a request that will make resource_id, or find what it made earlier.
+
+    Invalid where the key came with another request; InProgress where the first is still being worked on.
+    """
+    row = {"owner": request.owner, "key": request.key, "request_digest": request.digest}
+    insert = upsert(IdempotencyKey.__table__, dialect()).values(**row, resource_id=resource_id, created_at=now)
+    taken = db.session.execute(insert.on_conflict_do_nothing().returning(IdempotencyKey.key))
+    if taken.first() is not None:
+        return None
+    found = db.session.get_one(IdempotencyKey, (request.owner, request.key))
+    if found.request_digest != request.digest:
+        raise Invalid("This Idempotency-Key was used for another request.")
+    if found.answer is None and now - found.created_at < ABANDONED:
+        raise InProgress
+    return Earlier(found.resource_id, found.answer)
+
+
+def finish(request: RequestKey, answer: str) -> None:
+    """Keep the answer, to be given again."""
+    db.session.execute(_where(sa.update(IdempotencyKey), request).values(answer=answer))
+
+
+def forget(request: RequestKey) -> None:
+    """Give the key back: the request came to nothing, and may be made again."""
+    db.session.execute(_where(sa.delete(IdempotencyKey), request))
+
+
+def expire(now: datetime) -> int:
+    """Forget the keys that are older than a day, and count them."""
+    expired = sa.delete(IdempotencyKey).where(IdempotencyKey.created_at < now - KEPT)
+    return len(db.session.execute(expired.returning(IdempotencyKey.key)).all())
+
+
+def _where(statement: Any, request: RequestKey) -> Any:
+    return statement.where(IdempotencyKey.owner == request.owner, IdempotencyKey.key == request.key)

@@ -1,0 +1,81 @@
+"""The record of what the workers do, and of the workers themselves."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from aggregator.database import db, dialect
+from aggregator.models import JobRun, RunStatus, Worker
+from aggregator.sql import now_plus, upsert
+
+RUNS_KEPT = timedelta(days=7)
+WORKER_LOST_SECONDS = 120.0
+MAX_ERROR = 2_000
+
+
+def start_run(job: str, worker: str, now: datetime) -> int:
+    """Note that a job begins; returns the number of the run."""
+    run = JobRun(job=job, worker=worker, status=RunStatus.RUNNING, started_at=now)
+    db.session.add(run)
+    db.session.flush()
+    return run.id
+
+
+def end_run(run_id: int, now: datetime, summary: Mapping[str, object] | None, error: str | None) -> None:
+    """Note how a run ended; one that found nothing to do leaves no trace."""
+    run = db.session.get(JobRun, run_id)
+    if run is None:
+        return
+    if summary is None and error is None:
+        db.session.delete(run)
+        return
+    run.status = RunStatus.FAILED if error else RunStatus.DONE
+    run.finished_at = now
+    run.summary = json.dumps(summary) if summary is not None else None
+    run.error = error[-MAX_ERROR:] if error else None
+
+
+def latest_runs(limit: int, job: str | None = None) -> Sequence[JobRun]:
+    """The latest runs, of one job or of all, the newest first."""
+    runs = sa.select(JobRun).order_by(JobRun.id.desc()).limit(limit)
+    return db.session.scalars(runs.where(JobRun.job == job) if job else runs).all()
+
+
+def expire_runs(now: datetime) -> int:
+    """Forget the runs of more than a week ago, and count them."""
+    expired = sa.delete(JobRun).where(JobRun.started_at < now - RUNS_KEPT).returning(JobRun.id)
+    return len(db.session.execute(expired).all())
+
+
+def beat(worker: str, version: str, started_at: datetime) -> None:
+    """Note that a worker is alive."""
+    row = {"name": worker, "version": version, "started_at": started_at, "beat_at": now_plus(0)}
+    insert = upsert(Worker.__table__, dialect()).values(row)
+    db.session.execute(insert.on_conflict_do_update(index_elements=["name"], set_={"beat_at": insert.excluded.beat_at}))
+
+
+def sign_off(worker: str) -> None:
+    """Note that a worker has stopped in peace."""
+    db.session.execute(sa.delete(Worker).where(Worker.name == worker))
+
+
+def forget_lost_workers(seconds: float) -> int:
+    """Forget the workers that have not been heard of for so long, and count them."""
+    lost = sa.delete(Worker).where(Worker.beat_at < now_plus(-seconds)).returning(Worker.name)
+    return len(db.session.execute(lost).all())
+
+
+def workers() -> Sequence[Worker]:
+    """The workers that have not signed off."""
+    return db.session.scalars(sa.select(Worker).order_by(Worker.name)).all()
+
+
+def living_workers(host: str) -> int:
+    """How many workers of a host have been heard of lately."""
+    alive = sa.select(sa.func.count()).where(
+        Worker.beat_at > now_plus(-WORKER_LOST_SECONDS),
+        Worker.name.startswith(f"{host[:40]}:", autoescape=True),
+    )
+    return db.session.scalar(alive) or 0

@@ -1,0 +1,26 @@
+"""How gunicorn serves `wsgi:app`; read by itself from the working directory."""
+
+import os
+import sys
+
+from aggregator.config import from_environment
+from aggregator.errors import UsageError
+
+bind = f"{os.getenv('HOST', '0.0.0.0')}:{os.getenv('PORT', '8000')}"  # noqa: S104 - a container's own address
+workers = int(os.getenv("WEB_CONCURRENCY", "2"))
+threads = int(os.getenv("WEB_THREADS", "4"))
+worker_class = "gthread"
+graceful_timeout = 25
+max_requests = 20_000
+max_requests_jitter = 2_000
+control_socket_disable = True
+worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 - gunicorn's own advice
+
+
+def on_starting(server):
+    """Refuse to start on settings that cannot work, once and in words, before any worker does."""
+    try:
+        from_environment()
+    except UsageError as error:
+        print(error.detail, file=sys.stderr)
+        sys.exit(78)
