@@ -41,8 +41,8 @@ def create_app(settings: config.Settings) -> Flask:
     requests.init_app(app)
     problems.init_app(app)
     api = ProblemApi(app)
-    for blueprint in (catalog.blueprint, offers.blueprint):
-        api.register_blueprint(blueprint)
+    for documented in (catalog.blueprint, offers.blueprint):
+        api.register_blueprint(documented)
     for blueprint in (ops.blueprint, docs.blueprint):
         app.register_blueprint(blueprint)
     for command in (sandbox_cli, products_cli, offers_cli, jobs_cli):

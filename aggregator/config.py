@@ -3,10 +3,11 @@
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, cast
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from environs import Env, EnvValidationError
-from marshmallow import validate
+from marshmallow import ValidationError, validate
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -47,7 +48,7 @@ def from_environment(dotenv: bool = True) -> Settings:
     for name in [name for name, value in os.environ.items() if not value.strip()]:
         del os.environ[name]
     app_env = env.str("APP_ENV", "development", validate=validate.OneOf(["development", "production"]))
-    values = {
+    values: dict[str, Any] = {
         "app_env": app_env,
         "secret_key": env.str("SECRET_KEY", ""),
         "jwt_secret_key": env.str("JWT_SECRET_KEY", ""),
@@ -95,11 +96,12 @@ def _invalid(env: Env) -> list[str]:
     try:
         env.seal()
     except EnvValidationError as error:
-        return [f"{name}: {' '.join(map(str, texts))}" for name, texts in error.error_messages.items()]
+        messages = cast(dict[str, list[str]], error.error_messages)
+        return [f"{name}: {' '.join(texts)}" for name, texts in messages.items()]
     return []
 
 
-def _weak(values: dict[str, object]) -> list[str]:
+def _weak(values: dict[str, Any]) -> list[str]:
     """What development may do and production may not. The values themselves are never named."""
     problems = []
     for name in ("SECRET_KEY", "JWT_SECRET_KEY"):
@@ -127,13 +129,13 @@ def _is_timezone(value: str) -> None:
     try:
         ZoneInfo(value)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise validate.ValidationError("Not a time zone, such as Europe/Prague.") from None
+        raise ValidationError("Not a time zone, such as Europe/Prague.") from None
 
 
 def _is_database_url(value: str) -> None:
     try:
         backend = normalized_database_url(value).get_backend_name()
     except ArgumentError:
-        raise validate.ValidationError("Not a database URL.") from None
+        raise ValidationError("Not a database URL.") from None
     if backend not in ("sqlite", "postgresql"):
-        raise validate.ValidationError("Only postgresql:// and sqlite:// are known.")
+        raise ValidationError("Only postgresql:// and sqlite:// are known.")

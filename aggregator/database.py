@@ -11,12 +11,13 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from flask import Flask, current_app
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy.engine import URL, Engine, Row
+from sqlalchemy.engine import URL, Engine
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from aggregator.models import Base
+from aggregator.sql import Row, Select
 
 # Nothing is expired on commit: what a service returned may be read after its transaction.
 db = SQLAlchemy(metadata=Base.metadata, session_options={"expire_on_commit": False})
@@ -24,6 +25,10 @@ db = SQLAlchemy(metadata=Base.metadata, session_options={"expire_on_commit": Fal
 BUSY_TIMEOUT_MS = 5_000
 POSTGRESQL_LIMITS = (
     "-c statement_timeout=10000 -c lock_timeout=3000 -c idle_in_transaction_session_timeout=30000 -c timezone=UTC"
+)
+BY_INDEX = (
+    "SELECT set_config(name, 'off', true) FROM unnest(ARRAY['enable_seqscan', 'enable_hashjoin',"
+    " 'enable_mergejoin', 'enable_bitmapscan', 'synchronous_commit']) AS name"
 )
 TRIES = 3
 DEADLOCKED = {"40001", "40P01"}  # serialization_failure, deadlock_detected
@@ -102,7 +107,17 @@ def dialect() -> str:
     return str(db.session.get_bind().dialect.name)
 
 
-def read(build: Callable[..., sa.Select[Any]], *shape: Hashable, **values: Any) -> Sequence[Row[Any]]:
+def look_up_by_index() -> None:
+    """Keep PostgreSQL, for the rest of the transaction, from reading a whole table to find some hundred rows.
+
+    It expects to, where it cannot know how many rows an array parameter brings, and then the cost of a batch
+    grows with the catalogue. There is nothing to tell SQLite.
+    """
+    if dialect() == "postgresql":
+        db.session.connection().exec_driver_sql(BY_INDEX)
+
+
+def read(build: Callable[..., Select], *shape: Hashable, **values: Any) -> Sequence[Row]:
     """The rows of the query build(*shape) with values for its parameters.
 
     It runs outside of any transaction, which saves the round trips to begin and end one, and it is compiled
@@ -120,13 +135,13 @@ def read(build: Callable[..., sa.Select[Any]], *shape: Hashable, **values: Any) 
 
 
 @lru_cache(maxsize=1024)
-def _compiled(engine: Engine, build: Callable[..., sa.Select[Any]], shape: tuple[Hashable, ...]) -> SQLCompiler:
+def _compiled(engine: Engine, build: Callable[..., Select], shape: tuple[Hashable, ...]) -> SQLCompiler:
     compiled = build(*shape).compile(engine)
     assert isinstance(compiled, SQLCompiler)
     return compiled
 
 
-def _run(engine: Engine, compiled: SQLCompiler, values: dict[str, Any]) -> Sequence[Row[Any]]:
+def _run(engine: Engine, compiled: SQLCompiler, values: dict[str, Any]) -> Sequence[Row]:
     parameters = {**compiled.params, **values}
     with engine.connect() as connection:
         if compiled.positiontup is not None:

@@ -15,6 +15,10 @@ from sqlalchemy.types import TypeEngine
 
 from aggregator.models.types import GUID, TIMESTAMP_FORMAT, UTCDateTime
 
+# A query of any columns, and what it finds.
+Select = sa.Select[*tuple[Any, ...]]
+Row = sa.Row[*tuple[Any, ...]]
+
 
 class now_plus(FunctionElement[Any]):
     """The database's clock, so many seconds from now: hosts may disagree on the time, rows may not."""
@@ -43,7 +47,7 @@ class json_object(FunctionElement[Any]):
     type = sa.Text()
     inherit_cache = True
 
-    def __init__(self, members: Mapping[str, ColumnElement[Any]]) -> None:
+    def __init__(self, members: Mapping[str, sa.SQLColumnExpression[Any]]) -> None:
         pairs = [part for key, value in members.items() for part in (sa.literal_column(f"'{key}'"), value)]
         super().__init__(*pairs)
 
@@ -64,7 +68,7 @@ class json_array(FunctionElement[Any]):
     type = sa.Text()
     inherit_cache = True
 
-    def __init__(self, rows: sa.Select[Any]) -> None:
+    def __init__(self, rows: Select) -> None:
         super().__init__(rows.scalar_subquery())
 
 
@@ -105,7 +109,7 @@ def id_parameter(name: str) -> sa.ColumnElement[Any]:
     return sa.cast(sa.bindparam(name, type_=sa.String), GUID())
 
 
-def upsert(table: sa.FromClause, dialect: str) -> Any:
+def upsert(table: sa.Table, dialect: str) -> Any:
     """An INSERT into table that knows ON CONFLICT, for which each dialect has a class of its own."""
     return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
 
@@ -154,11 +158,20 @@ class Rows:
         return sa.select(*typed).subquery("new")
 
 
-def _array(type_: TypeEngine[Any], values: Sequence[Any]) -> Any:
-    """An array for PostgreSQL; of numbers as a literal, which costs a fraction of adapting each one."""
+def _array(type_: TypeEngine[Any], values: Sequence[Any]) -> str:
+    """An array as PostgreSQL writes it, which costs a fraction of having the driver adapt each value."""
+    if isinstance(type_, GUID):
+        return f"{{{','.join(values)}}}"
     if isinstance(type_, sa.Integer | sa.Float):
         return f"{{{','.join(['NULL' if value is None else str(value) for value in values])}}}"
-    return list(values)
+    return f"{{{','.join([_quoted(value) for value in values])}}}"
+
+
+def _quoted(value: Any) -> str:
+    if value is None:
+        return "NULL"
+    text = value if isinstance(value, str) else value.isoformat() if isinstance(value, datetime) else str(value)
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def _as_text(value: Any) -> str:

@@ -7,18 +7,18 @@ from flask import Request
 from flask_smorest import Blueprint as SmorestBlueprint
 from marshmallow import RAISE
 from webargs.flaskparser import FlaskParser
-from werkzeug.exceptions import BadRequest
+from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
 
-class StrictParser(FlaskParser):  # type: ignore[misc]
+class StrictParser(FlaskParser):
     """Refuses unknown query parameters, and JSON that is made to hurt."""
 
     DEFAULT_UNKNOWN_BY_LOCATION = {**FlaskParser.DEFAULT_UNKNOWN_BY_LOCATION, "query": RAISE}
 
     def load_json(self, req: Request, schema: Any) -> Any:
-        """The JSON of the body; a 400 where there is none that makes sense."""
+        """The JSON of the body; a 400 where it makes no sense, a 415 where it is something else."""
         if not req.is_json:
-            raise BadRequest("Send JSON, with Content-Type: application/json.")
+            raise UnsupportedMediaType("Send JSON, with Content-Type: application/json.")
         try:
             return json.loads(req.get_data(cache=True).decode("utf-8"), parse_constant=_refuse)
         except (ValueError, RecursionError):
@@ -30,6 +30,12 @@ def _refuse(name: str) -> None:
 
 
 class Blueprint(SmorestBlueprint):  # type: ignore[misc]
-    """flask-smorest's, with the strict parser."""
+    """flask-smorest's, with the strict parser and an operationId for each operation, such as getProduct."""
 
     ARGUMENTS_PARSER = StrictParser()
+
+    def _store_endpoint_docs(self, endpoint: str, *args: Any, **kwargs: Any) -> None:
+        super()._store_endpoint_docs(endpoint, *args, **kwargs)
+        for method, operation in self._docs[endpoint].items():
+            if method != "parameters":
+                operation.setdefault("manual_doc", {})["operationId"] = f"{method}{endpoint}"

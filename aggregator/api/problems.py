@@ -14,7 +14,7 @@ from werkzeug.exceptions import HTTPException
 from aggregator import errors
 
 PROBLEM_JSON = "application/problem+json"
-STATUS = {
+STATUS: dict[type[errors.ProblemError], int] = {
     errors.NotFound: 404,
     errors.Conflict: 409,
     errors.InProgress: 409,
@@ -37,14 +37,15 @@ class ProblemSchema(ma.Schema):
     errors = ma.fields.Dict()
 
 
-class ProblemApi(Api):
+class ProblemApi(Api):  # type: ignore[misc] # flask-smorest has no types
     """flask-smorest, but its errors are problems and keep their headers (Allow, Retry-After)."""
 
     ERROR_SCHEMA = ProblemSchema
 
     def _register_responses(self) -> None:
         # Else the document says that errors are application/json.
-        saved, self.DEFAULT_RESPONSE_CONTENT_TYPE = self.DEFAULT_RESPONSE_CONTENT_TYPE, PROBLEM_JSON
+        saved = Api.DEFAULT_RESPONSE_CONTENT_TYPE
+        self.DEFAULT_RESPONSE_CONTENT_TYPE = PROBLEM_JSON
         try:
             super()._register_responses()
         finally:

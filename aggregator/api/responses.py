@@ -10,11 +10,12 @@ from flask import Response, request
 
 from aggregator.services.listing import Page
 
-PAGE_HEADERS = {
-    "X-Pagination": {"description": "JSON: how many things and pages there are, and which page this is."},
-    "Link": {"description": "Where the first, previous, next and last pages are; next walks by cursor."},
-    "ETag": {"description": "Send it back as If-None-Match, and get a 304 while nothing has changed."},
+_HEADERS = {
+    "X-Pagination": "JSON: how many things and pages there are, and which page this is.",
+    "Link": "Where the first, previous, next and last pages are; next walks by cursor.",
+    "ETag": "Send it back as If-None-Match, and get a 304 while nothing has changed.",
 }
+PAGE_HEADERS = {name: {"description": text, "schema": {"type": "string"}} for name, text in _HEADERS.items()}
 
 
 def json_response(text: str, status: int = 200, headers: dict[str, str] | None = None) -> Response:

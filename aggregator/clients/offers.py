@@ -17,6 +17,7 @@ from aggregator.clients.offer_rows import OfferRows, parse_json, parse_offers
 from aggregator.clients.wire import Reply, Request, TransportError
 
 TOKEN_LIFE = timedelta(minutes=5)  # where the token itself does not say
+SOON = timedelta(seconds=10)
 MAX_RETRY_AFTER = 300.0  # seconds; a service that asks for more is asked again all the same
 MAX_DETAIL = 500
 
@@ -62,6 +63,10 @@ class AccessToken:
 
     value: str
     expires_at: datetime | None
+
+    def expires_soon(self, now: datetime) -> bool:
+        """Whether it is time to ask whether there is another."""
+        return self.expires_at is not None and self.expires_at - now < SOON
 
     def __repr__(self) -> str:
         return f"AccessToken(expires_at={self.expires_at})"
@@ -164,7 +169,7 @@ def retry_after_seconds(value: str | None, now: datetime) -> float | None:
     except ValueError:
         try:
             moment = parsedate_to_datetime(value)
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
         seconds = (moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds()
     return min(seconds, MAX_RETRY_AFTER) if math.isfinite(seconds) and seconds >= 0 else None
@@ -179,7 +184,7 @@ def _whole(reply: Reply | TransportError) -> Reply:
 def _succeeded(reply: Reply) -> Reply:
     if not 200 <= reply.status < 300:
         _refuse(reply)
-    if "json" not in reply.content_type:
+    if "json" not in reply.content_type.lower():
         raise ServiceDown("the answer is not JSON")
     return reply
 
@@ -200,7 +205,7 @@ def _json_object(reply: Reply) -> dict[str, Any]:
 
 
 def _words(reply: Reply) -> str:
-    """What the service says is wrong, of either generation, cut to a length fit to show."""
+    """What the service says is wrong, of either generation, made fit to store and to show."""
     try:
         value = parse_json(reply.body)
         detail = value.get("detail", value.get("msg"))
@@ -208,7 +213,9 @@ def _words(reply: Reply) -> str:
             detail = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in detail)
     except (ValueError, AttributeError, KeyError, TypeError):
         detail = None
-    return str(detail or "the product is refused")[:MAX_DETAIL]
+    words = str(detail or "the product is refused")[:MAX_DETAIL]
+    # A NUL or half a surrogate pair is something that no database takes.
+    return "".join(character if character.isprintable() else " " for character in words)
 
 
 def _expiry(token: str, now: datetime) -> datetime:
@@ -216,9 +223,11 @@ def _expiry(token: str, now: datetime) -> datetime:
     try:
         payload = token.split(".")[1]
         claims = parse_json(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-        return datetime.fromtimestamp(claims["expires"], UTC)
+        expires_at = datetime.fromtimestamp(claims["expires"], UTC)
     except (IndexError, KeyError, TypeError, ValueError, OverflowError, OSError, binascii.Error):
         return now + TOKEN_LIFE
+    # No token is given out that has expired: where it says so, one of the two clocks is wrong.
+    return expires_at if expires_at > now else now + TOKEN_LIFE
 
 
 def _is_header_value(token: str) -> bool:

@@ -93,6 +93,13 @@ class _Adapter(HTTPAdapter):
         self.poolmanager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
 
 
+class _Session(requests.Session):
+    """Sees no redirects: to know where one leads, requests would read the whole of its body, whatever its size."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        return None
+
+
 class SingleRequests:
     """Sends one request and waits for its reply, for no more than seconds in all.
 
@@ -142,7 +149,7 @@ class SingleRequests:
             raise TransportError(TIMED_OUT if exchange.over else CUT_OFF) from error
 
     def _session(self) -> requests.Session:
-        session = requests.Session()
+        session = _Session()
         session.trust_env = False  # no proxies and no .netrc: the token goes to one place only
         session.mount("http://", _Adapter())
         session.mount("https://", _Adapter())

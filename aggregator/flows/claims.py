@@ -15,7 +15,7 @@ from aggregator.models import Endpoint, Registration
 from aggregator.services import access, feeds
 from aggregator.services.feeds import Claimed
 
-CLAIM = 500  # products
+CLAIM = 1_000  # products
 PROBE = 5  # products, where the last thing known is that the service does not answer
 AHEAD = 2
 

@@ -14,7 +14,7 @@ from aggregator.database import in_transaction
 from aggregator.services import feeds, sync
 from aggregator.services.feeds import Claimed
 
-BATCH_PRODUCTS = 500
+BATCH_PRODUCTS = 1_000
 BATCH_OFFERS = 50_000
 BATCH_SECONDS = 0.5
 

@@ -19,6 +19,7 @@ from flask import Flask
 from aggregator.clients.many import ManyRequests
 from aggregator.clients.offers import AccessToken, OffersError, TokenRefused
 from aggregator.clients.wire import Reply, Request, TransportError
+from aggregator.clock import utcnow
 from aggregator.database import in_transaction
 from aggregator.flows.access import TokenSource
 from aggregator.flows.claims import Claim, Claims, needs_registration
@@ -63,7 +64,9 @@ class Sync:
         self.alive = alive
         self.done: Counter[str] = Counter()
         self.problem: str | None = None  # what ended the pass early
-        self.database = ThreadPoolExecutor(1, thread_name_prefix="sync-database")
+        # Of SQLite's writers only one can work; PostgreSQL's need not wait for each other.
+        threads = 1 if app.config["SQLALCHEMY_DATABASE_URI"].get_backend_name() == "sqlite" else 2
+        self.database = ThreadPoolExecutor(threads, thread_name_prefix="sync-database")
         self.claims = Claims(self._submit, tokens.service.fingerprint, only)
         self.queue: deque[Work] = deque()
         self.under_way: set[Work] = set()
@@ -116,10 +119,11 @@ class Sync:
         if self.problem:
             self._give_back_queue()
             return
-        try:
-            self._use(self.tokens.token())
-        except OffersError as error:
-            self._halt(error.reason)
+        if self.token is None or self.token.expires_soon(utcnow()):
+            try:
+                self._use(self.tokens.token())
+            except OffersError as error:
+                self._halt(error.reason)
 
     def _work(self, claim: Claim) -> Iterator[Work]:
         fingerprint = self.tokens.service.fingerprint

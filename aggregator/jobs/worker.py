@@ -1,6 +1,7 @@
 """The worker process: signals, and the question whether it is alive."""
 
 import argparse
+import gc
 import signal
 import socket
 
@@ -17,12 +18,23 @@ def main(app: Flask, arguments: list[str]) -> int:
     parser.add_argument("--check", action="store_true", help="exit with 0 if a worker of this host is alive")
     if parser.parse_args(arguments).check:
         return 0 if _is_alive(app) else 1
+    settle_garbage_collector()
     runner = Runner(app)
     for number in (signal.SIGTERM, signal.SIGINT):
         # The first one stops the worker; more of them do not make it stop in a hurry.
         signal.signal(number, lambda *_: runner.stop.set())
     runner.run()
     return 0
+
+
+def settle_garbage_collector() -> None:
+    """Look for reference cycles less often: the sync makes and drops millions of objects, and none in a cycle.
+
+    With Python's own thresholds the search takes a third of the worker's time.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 20)
 
 
 def _is_alive(app: Flask) -> bool:

@@ -26,6 +26,13 @@ class Base(DeclarativeBase):
     type_annotation_map = {datetime: UTCDateTime(), UUID: GUID()}
 
 
+def table_of(model: type[Base]) -> sa.Table:
+    """The table of a model, for statements that go around the ORM."""
+    table = model.__table__
+    assert isinstance(table, sa.Table)
+    return table
+
+
 def within(column: str, upper: int) -> sa.CheckConstraint:
     """A CHECK that column is a number from 0 to upper; SQLite would store text in it otherwise."""
     return sa.CheckConstraint(f"{column} BETWEEN 0 AND {upper}", name=column)

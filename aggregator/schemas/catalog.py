@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from marshmallow import Schema, fields, validate
+from marshmallow import Schema, fields
 
 from aggregator.models import MAX_PRICE, MAX_STOCK, Registration
 from aggregator.models.catalog import BRAND_LENGTH, DESCRIPTION_LENGTH, NAME_LENGTH
-from aggregator.schemas.fields import Integer, Text, Timestamp
+from aggregator.schemas.fields import Integer, Number, Text, Timestamp
 from aggregator.schemas.offers import OfferSchema
 from aggregator.schemas.paging import ListQuerySchema
 
@@ -25,7 +25,7 @@ class ProductInputSchema(Schema):
         metadata={"description": "The house's own price in minor units; null where it does not sell it."},
     )
     stock = Integer(minimum=0, maximum=MAX_STOCK, load_default=0)
-    rating = fields.Float(allow_none=True, allow_nan=False, load_default=None, validate=validate.Range(0, 5))
+    rating = Number(minimum=0, maximum=5, allow_none=True, load_default=None)
 
 
 class ProductCreateSchema(ProductInputSchema):

@@ -28,6 +28,18 @@ class Integer(fields.Integer):
         return super()._validated(value)
 
 
+class Number(fields.Float):
+    """A number within bounds; no text passes for one."""
+
+    def __init__(self, *, minimum: float, maximum: float, **kwargs: Any) -> None:
+        super().__init__(allow_nan=False, validate=validate.Range(minimum, maximum), **kwargs)
+
+    def _validated(self, value: Any) -> Any:
+        if isinstance(value, bool | str):
+            raise self.make_error("invalid", input=value)
+        return super()._validated(value)
+
+
 class QueryInteger(fields.Integer):
     """A whole number in a query string, within bounds."""
 

@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from aggregator.database import db, dialect
 from aggregator.errors import Conflict, EditedMeanwhile, NotFound
 from aggregator.models import Feed, Offer, PricePoint, Product, ProductPricePoint
+from aggregator.models.base import table_of
 from aggregator.services import feeds
 from aggregator.services.feeds import Claimed
 from aggregator.sql import now_plus, upsert
@@ -28,7 +29,7 @@ def add(product_id: UUID, fields: Mapping[str, Any], now: datetime, id_is_ours: 
 
 def add_missing(products: Sequence[Mapping[str, Any]], now: datetime) -> int:
     """Add those of products whose id and name are not in use, and count them; the worker registers them."""
-    table = Product.__table__
+    table = table_of(Product)
     rows = [{"version": 1, "stock": 0, "created_at": now, "updated_at": now, **fields} for fields in products]
     insert = upsert(table, dialect()).on_conflict_do_nothing().returning(table.c.id)
     added = db.session.execute(insert, rows).scalars().all()

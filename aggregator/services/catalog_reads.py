@@ -13,7 +13,7 @@ from aggregator.models import MAX_PRICE, Feed, Offer, Product
 from aggregator.services import listing, paging
 from aggregator.services.listing import Listing, Page
 from aggregator.services.offer_reads import OPEN, offer_json
-from aggregator.sql import id_parameter, json_array, json_object, json_time
+from aggregator.sql import Select, id_parameter, json_array, json_object, json_time
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def find(product_id: UUID) -> Document:
     rows = read(_product, id=str(product_id))
     if not rows:
         raise NotFound("There is no such product.")
-    text, *state = rows[0]
+    text, *state = tuple(rows[0])
     return Document(str(text), _tag(*state))
 
 
@@ -102,7 +102,7 @@ def tag(product_id: UUID) -> str:
     rows = read(_state, id=str(product_id))
     if not rows:
         raise NotFound("There is no such product.")
-    return _tag(*rows[0])
+    return _tag(*tuple(rows[0]))
 
 
 def _tag(version: int, status: str, attempts: int, synced_at: str | None) -> str:
@@ -119,11 +119,11 @@ def version_in(tag: str) -> int | None:
 STATE = (Product.version, Feed.status, Feed.attempts, json_time(Feed.synced_at))
 
 
-def _state() -> sa.Select[Any]:
+def _state() -> Select:
     return _of_product(sa.select(*STATE))
 
 
-def _product() -> sa.Select[Any]:
+def _product() -> Select:
     offers = json_array(
         sa.select(offer_json())
         .where(Offer.product_id == Product.id, OPEN)
@@ -133,7 +133,7 @@ def _product() -> sa.Select[Any]:
     return _of_product(sa.select(sa.cast(product_json(offers), sa.Text), *STATE))
 
 
-def _of_product(statement: sa.Select[Any]) -> sa.Select[Any]:
+def _of_product(statement: Select) -> Select:
     return statement.join_from(Product, Feed, Feed.product_id == Product.id).where(
         Product.id == id_parameter("id"), Product.deleted_at.is_(None)
     )

@@ -10,12 +10,13 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.types import TypeEngine
 
-from aggregator.database import db, dialect, read
+from aggregator.database import db, dialect, look_up_by_index, read
 from aggregator.models import Feed, Product, Registration
+from aggregator.models.base import table_of
 from aggregator.models.types import GUID, UTCDateTime
-from aggregator.sql import Rows, now_plus
+from aggregator.sql import Rows, Select, now_plus
 
-FEEDS = Feed.__table__
+FEEDS = table_of(Feed)
 CLAIM_SECONDS = 90.0
 # The first pauses between tries to register a product; from then on the last one, for ever.
 REGISTRATION_PAUSES = (5.0, 15.0, 60.0, 300.0)
@@ -53,6 +54,7 @@ def claim_due(
     claim: str, limit: int, statuses: Collection[Registration], seconds: float = CLAIM_SECONDS
 ) -> list[Claimed]:
     """Up to limit products that are due and that nobody is working on, the longest due first."""
+    look_up_by_index()
     now = now_plus(0)
     due = (
         sa.select(Feed.product_id)
@@ -79,7 +81,7 @@ def count_due() -> int:
     return count
 
 
-def _due(counted: bool) -> sa.Select[Any]:
+def _due(counted: bool) -> Select:
     now = now_plus(0)
     free = sa.or_(Feed.claimed_until.is_(None), Feed.claimed_until < now)
     due = sa.and_(Feed.due_at <= now, free, Feed.status != Registration.REFUSED)
@@ -102,23 +104,23 @@ def claim_new(claim: str, product: Product, seconds: float) -> Claimed:
 
 
 def _claim(claim: str, which: sa.ColumnElement[bool], seconds: float) -> list[Claimed]:
-    as_text = sa.cast(Feed.product_id, sa.String)  # ids are only passed on; text is quicker
-    rows = db.session.execute(
-        sa.update(Feed)
+    feed = FEEDS.c
+    statement = (
+        sa.update(FEEDS)
         .where(which)
         .values(claimed_by=claim, claimed_until=now_plus(seconds))
         .returning(
-            as_text,
-            Feed.status,
-            Feed.registered_with,
-            Feed.id_is_ours,
-            Feed.attempts,
-            Feed.failures,
-            Feed.digest,
-            Feed.synced_at,
+            sa.cast(feed.product_id, sa.String),  # ids are only passed on, and text is quicker to get
+            feed.status,
+            feed.registered_with,
+            feed.id_is_ours,
+            feed.attempts,
+            feed.failures,
+            feed.digest,
+            feed.synced_at,
         )
-        .execution_options(synchronize_session=False)
     )
+    rows = db.session.connection().execute(statement)
     return [Claimed(product_id, claim, *row) for product_id, *row in rows]
 
 

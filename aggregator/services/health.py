@@ -10,7 +10,7 @@ from aggregator.database import read
 from aggregator.models import Access, Circuit, Feed, Registration, Worker
 from aggregator.models.types import TIMESTAMP_FORMAT
 from aggregator.services.jobs import WORKER_LOST_SECONDS
-from aggregator.sql import json_time, now_plus
+from aggregator.sql import Select, json_time, now_plus
 
 LATE_INTERVALS = 3  # a product whose last sync is older than so many intervals is late
 
@@ -77,19 +77,19 @@ def _age(now: datetime, since: str | None) -> float | None:
     return None if since is None else round((now - _moment(since)).total_seconds(), 1)
 
 
-def _ping() -> sa.Select[Any]:
+def _ping() -> Select:
     return sa.select(sa.literal(1))
 
 
-def _revision() -> sa.Select[Any]:
+def _revision() -> Select:
     return sa.select(sa.column("version_num")).select_from(sa.table("alembic_version"))
 
 
-def _pauses() -> sa.Select[Any]:
+def _pauses() -> Select:
     return sa.select(Circuit.endpoint, Circuit.reason).where(Circuit.retry_at > now_plus(0))
 
 
-def _status() -> sa.Select[Any]:
+def _status() -> Select:
     def feeds(value: sa.ColumnElement[Any], *conditions: sa.ColumnElement[bool]) -> sa.ScalarSelect[Any]:
         return sa.select(value).select_from(Feed).where(*conditions).scalar_subquery()
 

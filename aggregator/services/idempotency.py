@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from aggregator.database import db, dialect
 from aggregator.errors import InProgress, Invalid
 from aggregator.models import IdempotencyKey
+from aggregator.models.base import table_of
 from aggregator.sql import upsert
 
 KEPT = timedelta(hours=24)
@@ -48,7 +49,7 @@ def begin(request: RequestKey, resource_id: UUID, now: datetime) -> Earlier | No
     Invalid where the key came with another request; InProgress where the first is still being worked on.
     """
     row = {"owner": request.owner, "key": request.key, "request_digest": request.digest}
-    insert = upsert(IdempotencyKey.__table__, dialect()).values(**row, resource_id=resource_id, created_at=now)
+    insert = upsert(table_of(IdempotencyKey), dialect()).values(**row, resource_id=resource_id, created_at=now)
     taken = db.session.execute(insert.on_conflict_do_nothing().returning(IdempotencyKey.key))
     if taken.first() is not None:
         return None

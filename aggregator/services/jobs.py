@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from aggregator.database import db, dialect
 from aggregator.models import JobRun, RunStatus, Worker
+from aggregator.models.base import table_of
 from aggregator.sql import now_plus, upsert
 
 RUNS_KEPT = timedelta(days=7)
@@ -52,7 +53,7 @@ def expire_runs(now: datetime) -> int:
 def beat(worker: str, version: str, started_at: datetime) -> None:
     """Note that a worker is alive."""
     row = {"name": worker, "version": version, "started_at": started_at, "beat_at": now_plus(0)}
-    insert = upsert(Worker.__table__, dialect()).values(row)
+    insert = upsert(table_of(Worker), dialect()).values(row)
     db.session.execute(insert.on_conflict_do_update(index_elements=["name"], set_={"beat_at": insert.excluded.beat_at}))
 
 

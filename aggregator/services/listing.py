@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from aggregator.database import read
-from aggregator.models.types import UTCDateTime
+from aggregator.models.types import GUID, UTCDateTime
 from aggregator.services.paging import (
     Columns,
     Kind,
@@ -19,7 +19,7 @@ from aggregator.services.paging import (
     parse_sort,
     sort_values,
 )
-from aggregator.sql import json_time
+from aggregator.sql import Select, json_time
 
 Condition = sa.ColumnElement[bool]
 
@@ -82,11 +82,8 @@ def _filtered(listing: Listing, shape: tuple[tuple[str, bool | None], ...]) -> l
     return conditions
 
 
-def _rows(listing: Listing, shape: tuple[tuple[str, bool | None], ...], keys: Sort, after: bool) -> sa.Select[Any]:
-    marks = [
-        json_time(value) if isinstance(value.type, UTCDateTime) else value
-        for value in sort_values(keys, listing.columns, listing.tie)
-    ]
+def _rows(listing: Listing, shape: tuple[tuple[str, bool | None], ...], keys: Sort, after: bool) -> Select:
+    marks = [_as_json(value) for value in sort_values(keys, listing.columns, listing.tie)]
     statement = (
         sa.select(sa.cast(listing.document(), sa.Text), *marks)
         .select_from(listing.source)
@@ -100,5 +97,12 @@ def _rows(listing: Listing, shape: tuple[tuple[str, bool | None], ...], keys: So
     return order(statement, keys, listing.columns, listing.tie)
 
 
-def _count(listing: Listing, shape: tuple[tuple[str, bool | None], ...]) -> sa.Select[Any]:
+def _as_json(value: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    """The value of a column as JSON can hold it, and so a cursor."""
+    if isinstance(value.type, UTCDateTime):
+        return json_time(value)
+    return sa.cast(value, sa.String) if isinstance(value.type, GUID) else value
+
+
+def _count(listing: Listing, shape: tuple[tuple[str, bool | None], ...]) -> Select:
     return sa.select(sa.func.count()).select_from(listing.source).where(*_filtered(listing, shape))

@@ -11,7 +11,7 @@ from aggregator.errors import NotFound
 from aggregator.models import Feed, Offer, Product
 from aggregator.services import listing, paging
 from aggregator.services.listing import Listing, Page
-from aggregator.sql import id_parameter, json_object, json_time
+from aggregator.sql import Select, id_parameter, json_object, json_time
 
 OPEN = Offer.last_seen_at.is_(None)
 IN_STOCK = {True: Offer.items_in_stock > 0, False: Offer.items_in_stock == 0}
@@ -87,7 +87,7 @@ def find(offer_id: str, product_id: UUID | None = None) -> str:
     return str(rows[0][0])
 
 
-def _one(of_product: bool) -> sa.Select[Any]:
+def _one(of_product: bool) -> Select:
     statement = (
         sa.select(sa.cast(offer_json(), sa.Text))
         .join_from(Offer, Feed, Feed.product_id == Offer.product_id)
@@ -98,5 +98,5 @@ def _one(of_product: bool) -> sa.Select[Any]:
     return statement.where(Offer.product_id == id_parameter("product_id")) if of_product else statement
 
 
-def _living() -> sa.Select[Any]:
+def _living() -> Select:
     return sa.select(Product.id).where(Product.id == id_parameter("id"), Product.deleted_at.is_(None))

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from aggregator.errors import Invalid
 from aggregator.models.types import GUID, TIMESTAMP_FORMAT, UTCDateTime
+from aggregator.sql import Select
 
 Kind = Callable[[Any], bool]  # whether a value in a cursor is of a column's type
 # What each name sorts by, for a descending sort or not; never null, because databases differ on nulls.
@@ -40,7 +41,7 @@ def parse_sort(text: str, allowed: Sequence[str]) -> Sort:
     return keys
 
 
-def order(statement: sa.Select[Any], sort: Sort, columns: Columns, tie: Any) -> sa.Select[Any]:
+def order(statement: Select, sort: Sort, columns: Columns, tie: Any) -> Select:
     """Sort statement by the keys, and by tie, which is unique, in the direction of the last one."""
     return statement.order_by(
         *(column.desc() if descending else column.asc() for column, descending in _keys(sort, columns, tie))
@@ -80,7 +81,7 @@ def _keys(sort: Sort, columns: Columns, tie: Any) -> list[tuple[Any, bool]]:
 
 def encode_cursor(values: Sequence[Any]) -> str:
     """A cursor that leads to what follows the row with these values of the sort keys."""
-    text = json.dumps(list(values), separators=(",", ":"))
+    text = json.dumps(list(values), separators=(",", ":"), ensure_ascii=False)
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
@@ -97,12 +98,14 @@ def decode_cursor(cursor: str, kinds: Sequence[Kind]) -> dict[str, Any]:
 
 def is_number(value: Any) -> bool:
     """Whether value is what JSON makes of an integer column."""
-    return type(value) is int and abs(value) < 2**63
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
 
 
 def is_text(value: Any) -> bool:
     """Whether value is what JSON makes of a text column."""
-    return type(value) is str and "\0" not in value and value.isprintable()
+    return (
+        type(value) is str and "\0" not in value and not any("\ud800" <= character <= "\udfff" for character in value)
+    )
 
 
 def is_moment(value: Any) -> bool:
@@ -112,4 +115,4 @@ def is_moment(value: Any) -> bool:
 
 def is_uuid(value: Any) -> bool:
     """Whether value is what JSON makes of a UUID."""
-    return str(UUID(value)) == value
+    return type(value) is str and str(UUID(value)) == value

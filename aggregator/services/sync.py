@@ -13,18 +13,19 @@ from typing import Any
 import sqlalchemy as sa
 
 from aggregator.clients.offer_rows import OfferRows
-from aggregator.database import db, dialect
+from aggregator.database import db, dialect, look_up_by_index
 from aggregator.models import Offer, PricePoint, ProductPricePoint
+from aggregator.models.base import table_of
 from aggregator.models.types import GUID, UTCDateTime
 from aggregator.services import feeds
 from aggregator.services.feeds import Claimed
-from aggregator.sql import Rows, upsert
+from aggregator.sql import Row, Rows, upsert
 
-OFFERS, POINTS, PRODUCT_POINTS = Offer.__table__, PricePoint.__table__, ProductPricePoint.__table__
+OFFERS, POINTS, PRODUCT_POINTS = table_of(Offer), table_of(PricePoint), table_of(ProductPricePoint)
 MOMENT = sa.bindparam("moment", type_=UTCDateTime())
 CHUNK = 10_000  # rows in one statement
 
-Row = tuple[Any, ...]
+Values = tuple[Any, ...]  # a row to be written
 Statement = tuple[Rows, sa.Executable]
 
 
@@ -50,10 +51,10 @@ class Stored:
 class Changes:
     """What a batch of answers comes to, as rows to be written."""
 
-    updated: list[Row] = field(default_factory=list)  # (key, price, stock)
-    added: list[Row] = field(default_factory=list)  # (product_id, upstream_id, price, stock)
-    closed: list[Row] = field(default_factory=list)  # (key, last seen at)
-    points: list[Row] = field(default_factory=list)  # (key, price or None)
+    updated: list[Values] = field(default_factory=list)  # (key, price, stock)
+    added: list[Values] = field(default_factory=list)  # (product_id, upstream_id, price, stock)
+    closed: list[Values] = field(default_factory=list)  # (key, last seen at)
+    points: list[Values] = field(default_factory=list)  # (key, price or None)
     summaries: dict[str, tuple[int | None, int]] = field(default_factory=dict)  # (lowest price, offers)
 
 
@@ -63,6 +64,7 @@ def apply(answers: Sequence[Answer], now: datetime) -> Counter[str]:
     An answer whose claim is lost, or whose product is gone, is dropped. Only what changed is written.
     Reading before the claims are checked is safe: whoever holds the claim is the only one to write.
     """
+    look_up_by_index()
     moment = _moment(answers, now)
     news = [answer for answer in answers if answer.offers is not None]
     stored = _open_offers(news)
@@ -103,7 +105,7 @@ def _open_offers(answers: Sequence[Answer]) -> dict[str, Stored]:
     if stored:
         rows, statement = _select_open_offers(dialect())
         found = db.session.connection().execute(statement, rows.parameters(list(stored)))
-        for product_id, upstream_id, key, price, stock in found.cursor:
+        for product_id, upstream_id, key, price, stock in found.cursor.fetchall():
             product = stored[product_id]
             product.offers[upstream_id] = (price, stock)
             product.keys[upstream_id] = key
@@ -124,20 +126,31 @@ def _changes(answers: Sequence[Answer], stored: dict[str, Stored], moment: datet
 def _compare(changes: Changes, product_id: str, stored: Stored, offers: OfferRows, last_seen: datetime) -> None:
     """Add to changes what makes the stored offers of a product, last seen then, into those of its answer."""
     before, after = stored.offers, offers.rows
-    for upstream_id, (price, stock) in after.items() - before.items():
-        key = stored.keys.get(upstream_id)
-        if key is None:
+    if before == after:
+        return
+    for upstream_id, offer in after.items():
+        old = before.get(upstream_id)
+        if old == offer:
+            continue
+        price, stock = offer
+        if old is None:
             changes.added.append((product_id, upstream_id, price, stock))
             continue
+        key = stored.keys[upstream_id]
         changes.updated.append((key, price, stock))
-        old_price, old_stock = before[upstream_id]
-        if (price if stock else None) != (old_price if old_stock else None):
-            changes.points.append((key, price if stock else None))
+        if _asked(offer) != _asked(old):
+            changes.points.append((key, _asked(offer)))
     if before.keys() != after.keys():
         after = _close_missing(changes, stored, offers, last_seen)
     summary = _summary(after)
     if summary != _summary(before):
         changes.summaries[product_id] = summary
+
+
+def _asked(offer: tuple[int, int]) -> int | None:
+    """The price of an offer, if there is anything left of it."""
+    price, stock = offer
+    return price if stock else None
 
 
 def _close_missing(
@@ -174,9 +187,9 @@ def _write(changes: Changes, moment: datetime) -> None:
     _execute(_add_product_price_points, summaries, moment)
 
 
-def _execute(build: Callable[[str], Statement], rows: list[Row], moment: datetime) -> list[sa.Row[Any]]:
+def _execute(build: Callable[[str], Statement], rows: list[Values], moment: datetime) -> list[Row]:
     """Execute a statement for rows, some thousands of them at a time, and return what it returns."""
-    returned: list[sa.Row[Any]] = []
+    returned: list[Row] = []
     table, statement = build(dialect())
     for start in range(0, len(rows), CHUNK):
         parameters = table.parameters(*zip(*rows[start : start + CHUNK], strict=True))
