@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+import sentry_sdk
 from alembic.script import ScriptDirectory
 from flask import Flask, Response
 from flask_migrate import Migrate
@@ -37,7 +38,7 @@ def create_app(settings: config.Settings) -> Flask:
     database.init_app(app, settings.database_url, settings.db_pool_size)
     extensions.init_app(app, settings)
     Migrate(app, db, directory=str(MIGRATIONS))
-    app.extensions["schema_head"] = ScriptDirectory(str(MIGRATIONS)).get_current_head()
+    app.extensions["schema"] = [script.revision for script in ScriptDirectory(str(MIGRATIONS)).walk_revisions()]
     requests.init_app(app)
     problems.init_app(app)
     api = ProblemApi(app)
@@ -54,7 +55,10 @@ def create_app(settings: config.Settings) -> Flask:
 def start() -> Flask:
     """The app as the environment says; where that cannot work, the reason on stderr and exit code 78."""
     try:
-        return create_app(config.from_environment())
+        settings = config.from_environment()
+        if settings.sentry_dsn:
+            sentry_sdk.init(settings.sentry_dsn, send_default_pii=False)
+        return create_app(settings)
     except errors.UsageError as error:
         print(error.detail, file=sys.stderr)
         sys.exit(78)  # EX_CONFIG

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -26,7 +27,7 @@ BUSY_TIMEOUT_MS = 5_000
 POSTGRESQL_LIMITS = (
     "-c statement_timeout=10000 -c lock_timeout=3000 -c idle_in_transaction_session_timeout=30000 -c timezone=UTC"
 )
-BY_INDEX = (
+TURN_OFF = (
     "SELECT set_config(name, 'off', true) FROM unnest(ARRAY['enable_seqscan', 'enable_hashjoin',"
     " 'enable_mergejoin', 'enable_bitmapscan', 'synchronous_commit']) AS name"
 )
@@ -48,6 +49,8 @@ def init_app(app: Flask, url: URL, pool_size: int) -> None:
     )
     app.extensions["reader"] = reader
     if url.get_backend_name() == "sqlite":
+        if url.database and url.database != ":memory:":
+            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
         for engine in (writer, reader):
             sa.event.listen(engine, "connect", _set_pragmas)
         # A transaction that reads first and writes later cannot wait its turn in SQLite; this one can.
@@ -107,14 +110,15 @@ def dialect() -> str:
     return str(db.session.get_bind().dialect.name)
 
 
-def look_up_by_index() -> None:
-    """Keep PostgreSQL, for the rest of the transaction, from reading a whole table to find some hundred rows.
+def tune_for_batches() -> None:
+    """Prepare PostgreSQL, for the rest of the transaction, for finding some thousand rows by key.
 
-    It expects to, where it cannot know how many rows an array parameter brings, and then the cost of a batch
-    grows with the catalogue. There is nothing to tell SQLite.
+    It cannot know how many rows an array parameter brings, expects to read whole tables, and then the cost of a
+    batch grows with the catalogue. Nor does a batch wait for the disk: what a crash of the server takes, it takes
+    as a whole, and the next sync brings it again. There is nothing to tell SQLite.
     """
     if dialect() == "postgresql":
-        db.session.connection().exec_driver_sql(BY_INDEX)
+        db.session.connection().exec_driver_sql(TURN_OFF)
 
 
 def read(build: Callable[..., Select], *shape: Hashable, **values: Any) -> Sequence[Row]:

@@ -24,6 +24,17 @@ def settings() -> Settings:
     return cast(Settings, current_app.extensions["settings"])
 
 
+def schema_is_current(revision: str | None) -> bool:
+    """Whether a database at this revision of the migrations is the one this version was made for."""
+    newest: str = current_app.extensions["schema"][0]
+    return revision == newest
+
+
+def schema_will_do(revision: str | None) -> bool:
+    """Whether this version can serve such a database: a newer one, too, because migrations only add."""
+    return schema_is_current(revision) or (revision is not None and revision not in current_app.extensions["schema"])
+
+
 def tokens(seconds: float | None = None) -> TokenSource:
     """The running app's way to an access token; with seconds, all its calls together take no longer."""
     single = cast(SingleRequests, current_app.extensions["single"])

@@ -7,7 +7,7 @@ from typing import Any
 from flask import Blueprint, Response, current_app, jsonify
 from sqlalchemy.exc import SQLAlchemyError
 
-from aggregator.extensions import settings
+from aggregator.extensions import schema_will_do, settings
 from aggregator.services import health
 
 CACHED_SECONDS = 5.0  # /status looks at every feed, and anybody may ask for it
@@ -23,7 +23,7 @@ def healthz() -> Response:
 
 @blueprint.get("/readyz")
 def readyz() -> tuple[Response, int]:
-    """Whether this process can serve: the database answers, and its schema is the one we were built for.
+    """Whether this process can serve: the database answers, and its schema is not older than this version.
 
     That the offers service is down does not matter here: the catalogue can be read and written without it.
     """
@@ -31,7 +31,7 @@ def readyz() -> tuple[Response, int]:
         revision = health.schema_revision()
     except SQLAlchemyError:
         return jsonify(status="unready", reason="the database does not answer, or is empty"), 503
-    if revision != current_app.extensions["schema_head"]:
+    if not schema_will_do(revision):
         return jsonify(status="unready", reason="the schema is not the one this version needs"), 503
     return jsonify(status="ready"), 200
 

@@ -1,17 +1,19 @@
 """What requests say in their headers."""
 
 import re
+import time
 from typing import Any
 from uuid import uuid4
 
 import structlog
-from flask import Flask, Response, request
+from flask import Flask, Response, g, request
 
 from aggregator.services.catalog_reads import version_in
 from aggregator.services.idempotency import RequestKey, request_digest
 
 REQUEST_ID = "X-Request-ID"
 EVERYBODY = "everybody"  # whose idempotency keys they are, as long as nobody has to say who they are
+log = structlog.get_logger(__name__)
 _acceptable = re.compile(r"[A-Za-z0-9-]{1,64}").fullmatch
 
 
@@ -25,10 +27,18 @@ def _begin() -> None:
     given = request.headers.get(REQUEST_ID, "")
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(request_id=given if _acceptable(given) else str(uuid4()))
+    g.started = time.perf_counter()
 
 
 def _end(response: Response) -> Response:
     response.headers[REQUEST_ID] = request_id()
+    log.info(
+        "request",
+        method=request.method,
+        path=request.path,
+        status=response.status_code,
+        ms=round(1000 * (time.perf_counter() - g.started), 1),
+    )
     return response
 
 

@@ -78,8 +78,8 @@ class _Transfer(Generic[K]):
     def reply(self) -> Reply:
         status = self.handle.getinfo(pycurl.RESPONSE_CODE)
         retry_after = str(self.handle.getinfo(pycurl.RETRY_AFTER)) if status in (429, 503) else None
-        content_type = self.handle.getinfo(pycurl.CONTENT_TYPE) or ""
-        return Reply(status, content_type, b"".join(self.chunks), retry_after)
+        content_type = self.handle.getinfo_raw(pycurl.CONTENT_TYPE) or b""  # getinfo() insists on UTF-8
+        return Reply(status, content_type.decode("latin-1"), b"".join(self.chunks), retry_after)
 
 
 class ManyRequests:

@@ -4,12 +4,15 @@ import argparse
 import gc
 import signal
 import socket
+import sys
 
 from flask import Flask
+from sqlalchemy.exc import SQLAlchemyError
 
+from aggregator import extensions
 from aggregator.database import transaction
 from aggregator.jobs.runner import Runner
-from aggregator.services import jobs
+from aggregator.services import health, jobs
 
 
 def main(app: Flask, arguments: list[str]) -> int:
@@ -18,6 +21,9 @@ def main(app: Flask, arguments: list[str]) -> int:
     parser.add_argument("--check", action="store_true", help="exit with 0 if a worker of this host is alive")
     if parser.parse_args(arguments).check:
         return 0 if _is_alive(app) else 1
+    if problem := _schema_problem(app):
+        print(problem, file=sys.stderr)
+        return 78  # EX_CONFIG
     settle_garbage_collector()
     runner = Runner(app)
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -25,6 +31,20 @@ def main(app: Flask, arguments: list[str]) -> int:
         signal.signal(number, lambda *_: runner.stop.set())
     runner.run()
     return 0
+
+
+def _schema_problem(app: Flask) -> str | None:
+    """Why this worker should leave the database alone, if it should: it writes what it may misunderstand."""
+    with app.app_context():
+        try:
+            revision = health.schema_revision()
+        except SQLAlchemyError as error:
+            return (
+                f"The database does not answer, or is empty: {type(error).__name__}. Try `flask --app wsgi db upgrade`."
+            )
+        if not extensions.schema_is_current(revision):
+            return "The database is not at the schema of this version. Try `flask --app wsgi db upgrade`."
+        return None
 
 
 def settle_garbage_collector() -> None:

@@ -10,7 +10,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.types import TypeEngine
 
-from aggregator.database import db, dialect, look_up_by_index, read
+from aggregator.database import db, dialect, read, tune_for_batches
 from aggregator.models import Feed, Product, Registration
 from aggregator.models.base import table_of
 from aggregator.models.types import GUID, UTCDateTime
@@ -54,7 +54,7 @@ def claim_due(
     claim: str, limit: int, statuses: Collection[Registration], seconds: float = CLAIM_SECONDS
 ) -> list[Claimed]:
     """Up to limit products that are due and that nobody is working on, the longest due first."""
-    look_up_by_index()
+    tune_for_batches()
     now = now_plus(0)
     due = (
         sa.select(Feed.product_id)

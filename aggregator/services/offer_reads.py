@@ -72,6 +72,8 @@ def page_of_product(product_id: UUID, filters: Mapping[str, Any], **position: An
 
 def page_of_all(filters: Mapping[str, Any], **position: Any) -> Page:
     """A page of the offers of all products."""
+    if "product_id" in filters:
+        filters = {**filters, "product_id": str(filters["product_id"])}
     return listing.page(OF_ALL_PRODUCTS, {**filters, "include_closed": False}, **position)
 
 
@@ -81,7 +83,8 @@ def find(offer_id: str, product_id: UUID | None = None) -> str:
     An id that several products have is that of the one found last.
     """
     values = {"offer_id": offer_id} | ({"product_id": str(product_id)} if product_id else {})
-    rows = read(_one, product_id is not None, **values)
+    # PostgreSQL does not even look for what it could not store.
+    rows = [] if "\0" in offer_id else read(_one, product_id is not None, **values)
     if not rows:
         raise NotFound("There is no such offer.")
     return str(rows[0][0])

@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from aggregator.clients.offer_rows import OfferRows
-from aggregator.database import db, dialect, look_up_by_index
+from aggregator.database import db, dialect, tune_for_batches
 from aggregator.models import Offer, PricePoint, ProductPricePoint
 from aggregator.models.base import table_of
 from aggregator.models.types import GUID, UTCDateTime
@@ -64,7 +64,7 @@ def apply(answers: Sequence[Answer], now: datetime) -> Counter[str]:
     An answer whose claim is lost, or whose product is gone, is dropped. Only what changed is written.
     Reading before the claims are checked is safe: whoever holds the claim is the only one to write.
     """
-    look_up_by_index()
+    tune_for_batches()
     moment = _moment(answers, now)
     news = [answer for answer in answers if answer.offers is not None]
     stored = _open_offers(news)
