@@ -15,16 +15,25 @@ from aggregator.models import Endpoint, Registration
 from aggregator.services import access, feeds
 from aggregator.services.feeds import Claimed
 
-CLAIM = 1_000  # products
-PROBE = 5  # products, where the last thing known is that the service does not answer
+FIRST = 200  # products in a claim, to begin with
+LARGEST = 1_000
+SMALLEST = 20
+PROBE = 5  # where the last thing known is that the service does not answer
 AHEAD = 2
+# A claim that is worked off faster is followed by a larger one, and one that takes longer by a smaller one, so
+# that what is claimed ahead is asked about long before its claim runs out.
+QUICK_SECONDS = 2.0
+SLOW_SECONDS = 10.0
+PAUSE_SECONDS = 1.0  # after there was nothing due
+
+STATUS_FOR = {Endpoint.REGISTER: Registration.PENDING, Endpoint.OFFERS: Registration.REGISTERED}
 
 _numbers = count(1)
 
 
 @dataclass
 class Claim:
-    """Some products that are ours until CLAIM_SECONDS after the moment they were claimed."""
+    """Some products that are ours, until their claim runs out."""
 
     products: list[Claimed] = field(default_factory=list)
     failing: set[Endpoint] = field(default_factory=set)
@@ -49,47 +58,54 @@ class Claims:
         self._fingerprint = fingerprint
         self._only = only
         self._stopped = only is not None
+        self._size = FIRST
+        self._last_at = monotonic()
+        self._again_at = 0.0
         self._ahead: deque[Future[Claim]] = deque(submit(self._claim) for _ in range(AHEAD if only is None else 1))
 
-    def next(self, wait: bool) -> Claim | None:
-        """The next claim; None where it is not there yet, or where no more is to come (see exhausted)."""
-        while self._ahead and (wait or self._ahead[0].done()):
+    def next(self, busy: bool) -> Claim | None:
+        """The next claim; None where there is none, or, while the caller is busy, where it is not there yet."""
+        if not self._ahead and busy and not self._stopped and monotonic() > self._again_at:
+            self._ahead.append(self._submit(self._claim))
+        while self._ahead and (not busy or self._ahead[0].done()):
             claim = self._ahead.popleft().result()
             if claim.products:
+                self._adapt()
                 if not self._stopped:
                     self._ahead.append(self._submit(self._claim))
                 return claim
-            self._stopped = True
+            self._again_at = monotonic() + PAUSE_SECONDS
         return None
 
     @property
     def exhausted(self) -> bool:
-        """Whether there is nothing more to come."""
+        """Whether there is nothing more to come, unless something becomes due."""
         return not self._ahead
 
     def stop(self) -> None:
         """Claim no more; what is claimed already is still to come."""
         self._stopped = True
 
+    def _adapt(self) -> None:
+        now = monotonic()
+        if now - self._last_at < QUICK_SECONDS:
+            self._size = min(self._size * 2, LARGEST)
+        elif now - self._last_at > SLOW_SECONDS:
+            self._size = max(self._size // 2, SMALLEST)
+        self._last_at = now
+
     def _claim(self) -> Claim:
         return in_transaction(self._claim_due if self._only is None else self._claim_one)
 
     def _claim_due(self) -> Claim:
-        if self._stopped:
-            return Claim()
         paused, failing = access.pauses(), access.failing()
-        statuses = [
-            status
-            for status, endpoint in (
-                (Registration.REGISTERED, Endpoint.OFFERS),
-                (Registration.PENDING, Endpoint.REGISTER),
-            )
-            if endpoint not in paused
-        ]
-        if Endpoint.AUTH in paused or not statuses:
+        if self._stopped or Endpoint.AUTH in paused:
             return Claim()
-        limit = PROBE if failing else CLAIM
-        return self._described(feeds.claim_due(claim_name(), limit, statuses), failing)
+        well = [status for endpoint, status in STATUS_FOR.items() if endpoint not in failing]
+        products = feeds.claim_due(claim_name(), self._size, well) if well else []
+        for endpoint in failing - paused.keys() - {Endpoint.AUTH}:
+            products += feeds.claim_due(claim_name(), PROBE, [STATUS_FOR[endpoint]])
+        return self._described(products, failing)
 
     def _claim_one(self) -> Claim:
         assert self._only is not None

@@ -47,12 +47,14 @@ class Batch:
         )
 
     @property
-    def is_due(self) -> bool:
-        """Whether the batch is large enough, or has waited long enough, to be written."""
-        if not self.products:
-            return False
-        large = self.products >= BATCH_PRODUCTS or self.offers >= BATCH_OFFERS
-        return large or monotonic() - self.started > BATCH_SECONDS
+    def is_full(self) -> bool:
+        """Whether the batch is large enough to be written."""
+        return len(self.answers) >= BATCH_PRODUCTS or self.offers >= BATCH_OFFERS
+
+    @property
+    def is_old(self) -> bool:
+        """Whether the batch has waited long enough to be written."""
+        return monotonic() - self.started > BATCH_SECONDS
 
     def split(self) -> Iterator["Batch"]:
         """The same outcomes, a batch for each product."""

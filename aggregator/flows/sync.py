@@ -20,7 +20,7 @@ from aggregator.clients.many import ManyRequests
 from aggregator.clients.offers import AccessToken, OffersError, TokenRefused
 from aggregator.clients.wire import Reply, Request, TransportError
 from aggregator.clock import utcnow
-from aggregator.database import in_transaction
+from aggregator.database import transaction
 from aggregator.flows.access import TokenSource
 from aggregator.flows.claims import Claim, Claims, needs_registration
 from aggregator.flows.outcomes import Batch, write
@@ -29,6 +29,7 @@ from aggregator.models import Endpoint
 from aggregator.services import access, feeds
 
 WRITES_BEHIND = 3
+FETCH_SECONDS = feeds.CLAIM_SECONDS - 20.0  # an answer must still find its claim
 STOP_SECONDS = 5.0  # for what is under way when the worker is told to stop
 
 T = TypeVar("T")
@@ -84,10 +85,10 @@ class Sync:
                 self.alive()
                 if ended is not None:
                     self._take(*ended)
-                if self.verdicts.batch.is_due:
-                    self._write_behind()
-                if self._out_of_time():
+                elif self._out_of_time():
                     break
+                if self.verdicts.batch.is_full or (ended is None and self.verdicts.batch.is_old):
+                    self._write_behind()
             self._give_back_the_rest()
             self._write_behind(wait=True)
         finally:
@@ -102,6 +103,9 @@ class Sync:
                 self._claim()
             if self.queue:
                 work = self.queue.popleft()
+                if monotonic() - work.claimed_at > FETCH_SECONDS:
+                    self.verdicts.batch.released.append(work.product)
+                    continue
                 self.under_way.add(work)
                 yield work, self._request(work)
             elif self.under_way or not self.claims.exhausted:
@@ -111,7 +115,7 @@ class Sync:
 
     def _claim(self) -> None:
         """Queue the next claim, if there is one by now."""
-        claim = self.claims.next(wait=not self.under_way)
+        claim = self.claims.next(busy=bool(self.under_way))
         if claim is None:
             return
         self.verdicts.failing |= claim.failing
@@ -154,14 +158,17 @@ class Sync:
         if again:
             self.queue.append(again)
         if self.verdicts.recovered:
-            self._submit(in_transaction, _recovered, self.verdicts.recovered.copy())
+            self.writes.append(self._submit(_note_recovered, self.verdicts.recovered.copy()))
             self.verdicts.recovered.clear()
         if tripped := self.verdicts.tripped():
-            self._submit(in_transaction, access.open_circuit, *tripped)
+            self.writes.append(self._submit(_note_tripped, *tripped))
             self._halt(tripped[1])
 
     def _token_refused(self, work: Work, error: TokenRefused) -> None:
         assert self.token is not None
+        if self.problem:
+            self.verdicts.batch.released.append(work.product)
+            return
         if work.retried and self.verdicts.answered:
             self.verdicts.fail(work, error)  # others are served with this token: it is the product
             return
@@ -180,7 +187,7 @@ class Sync:
         """Take on nothing more, and finish what is under way."""
         if self.problem is None:
             self.problem = problem
-            log.warning("sync ends early", reason=problem)
+            log.info("sync ends early", reason=problem)
         self.claims.stop()
         self._give_back_queue()
 
@@ -199,7 +206,7 @@ class Sync:
         self._give_back_queue()
         self.verdicts.batch.released += [work.product for work in self.under_way]
         self.claims.stop()
-        while claim := self.claims.next(wait=True):
+        while claim := self.claims.next(busy=False):
             self.verdicts.batch.released += claim.products
 
     def _write_behind(self, wait: bool = False) -> None:
@@ -220,7 +227,17 @@ class Sync:
             return work(*args)
 
 
-def _recovered(endpoints: set[Endpoint]) -> None:
-    closed = [access.close_circuit(endpoint) for endpoint in endpoints]
-    if any(closed):
-        feeds.hurry()
+def _note_recovered(endpoints: set[Endpoint]) -> Counter[str]:
+    """Let everybody make these calls again."""
+    with transaction():
+        closed = [access.close_circuit(endpoint) for endpoint in endpoints]
+        if any(closed):
+            feeds.hurry()
+    return Counter()
+
+
+def _note_tripped(endpoint: Endpoint, reason: str, seconds: float | None) -> Counter[str]:
+    """Keep everybody from making this call for a while."""
+    with transaction():
+        access.open_circuit(endpoint, reason, seconds)
+    return Counter()

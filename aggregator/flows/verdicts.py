@@ -141,7 +141,9 @@ class Verdicts:
 
     def _failed(self, work: Work, error: ServiceDown) -> None:
         # A product that has been failing by itself says nothing about the others.
-        if not work.product.failures or work.endpoint in self.failing:
+        product = work.product
+        tries = product.failures if work.endpoint is Endpoint.OFFERS else product.attempts // 2
+        if not tries or work.endpoint in self.failing:
             self.in_a_row[work.endpoint] += 1
             self.last_failure = error
 

@@ -1,8 +1,11 @@
 """Fields that several schemas need."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 from marshmallow import ValidationError, fields, validate
+
+from aggregator.models.types import TIMESTAMP_FORMAT
 
 # PostgreSQL cannot store NUL, and nothing can encode half of a surrogate pair.
 _UNSTORABLE = {"\0", *map(chr, range(0xD800, 0xE000))}
@@ -54,6 +57,9 @@ class QueryInteger(fields.Integer):
 
 class Timestamp(fields.AwareDateTime):
     """A moment, ISO 8601 in UTC with microseconds and a Z."""
+
+    def _serialize(self, value: datetime | None, attr: str | None, obj: Any, **kwargs: Any) -> str | None:
+        return None if value is None else value.astimezone(UTC).strftime(TIMESTAMP_FORMAT)
 
 
 def _storable(text: str) -> None:

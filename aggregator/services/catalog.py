@@ -1,7 +1,7 @@
 """What can be done with products. The caller owns the transaction."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -64,6 +64,8 @@ def remove(product_id: UUID, now: datetime, version: int | None = None) -> None:
     product = _living(product_id)
     if version is not None and version != product.version:
         raise EditedMeanwhile
+    if feed is not None and feed.synced_at is not None and feed.synced_at >= now:
+        now = feed.synced_at + timedelta(microseconds=1)  # the history stays in order where a clock is behind
     product.deleted_at = now
     product.version += 1
     product.updated_at = now

@@ -113,7 +113,7 @@ def _tag(version: int, status: str, attempts: int, synced_at: str | None) -> str
 def version_in(tag: str) -> int | None:
     """The version of the product that a tag was made of. The sync does not stand in the way of an edit."""
     number = tag.partition("-")[0]
-    return int(number) if number.isdigit() and len(number) < 10 else None
+    return int(number) if number.isascii() and number.isdigit() and len(number) < 10 else None
 
 
 STATE = (Product.version, Feed.status, Feed.attempts, json_time(Feed.synced_at))

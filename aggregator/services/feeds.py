@@ -51,9 +51,9 @@ def sync_pause(failures: int, interval: float) -> float:
 
 
 def claim_due(
-    claim: str, limit: int, statuses: Collection[Registration], seconds: float = CLAIM_SECONDS
+    claim: str, limit: int, statuses: Collection[Registration], seconds: float | None = None
 ) -> list[Claimed]:
-    """Up to limit products that are due and that nobody is working on, the longest due first."""
+    """Up to limit products of these statuses that are due and that nobody is working on, the longest due first."""
     tune_for_batches()
     now = now_plus(0)
     due = (
@@ -67,7 +67,7 @@ def claim_due(
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
-    return _claim(claim, Feed.product_id.in_(due), seconds)
+    return _claim(claim, Feed.product_id.in_(due), seconds or CLAIM_SECONDS)
 
 
 def anything_due() -> bool:
@@ -88,11 +88,11 @@ def _due(counted: bool) -> Select:
     return sa.select(sa.func.count() if counted else sa.literal(1)).select_from(Feed).where(due).limit(1)
 
 
-def claim_product(claim: str, product_id: UUID, seconds: float = CLAIM_SECONDS) -> Claimed | None:
+def claim_product(claim: str, product_id: UUID) -> Claimed | None:
     """One product, due or not; None where somebody else is working on it, or it is gone."""
     now = now_plus(0)
     free = sa.or_(Feed.claimed_until.is_(None), Feed.claimed_until < now)
-    claimed = _claim(claim, sa.and_(Feed.product_id == product_id, free), seconds)
+    claimed = _claim(claim, sa.and_(Feed.product_id == product_id, free), CLAIM_SECONDS)
     return claimed[0] if claimed else None
 
 
