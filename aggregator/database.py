@@ -52,7 +52,7 @@ def init_app(app: Flask, url: URL, pool_size: int) -> None:
         if url.database and url.database != ":memory:":
             Path(url.database).parent.mkdir(parents=True, exist_ok=True)
         for engine in (writer, reader):
-            sa.event.listen(engine, "connect", _set_pragmas)
+            sa.event.listen(engine, "connect", _prepare)
         # A transaction that reads first and writes later cannot wait its turn in SQLite; this one can.
         sa.event.listen(writer, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
 
@@ -69,11 +69,13 @@ def _engine_options(url: URL, pool_size: int) -> dict[str, Any]:
     }
 
 
-def _set_pragmas(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
+def _prepare(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
     connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("PRAGMA foreign_keys = ON")
+    # SQLite's own knows only ASCII, and case-insensitive search goes through it.
+    connection.create_function("lower", 1, lambda text: text if text is None else str(text).lower(), deterministic=True)
 
 
 @contextmanager

@@ -128,8 +128,7 @@ def _play(children: Children, ports: Mapping[str, int]) -> None:
     print("Starting the sandbox, the web and the worker ...", flush=True)
     children.start("sandbox", "-m", "aggregator.sandbox", f"--port={ports['SANDBOX_PORT']}", f"--tick={MOVE_SECONDS}")
     children.run("migrate", "-m", "flask", "--app", "wsgi", "db", "upgrade")
-    web = ("-m", "gunicorn", "--graceful-timeout=2", "--access-logfile=-", "wsgi:app")
-    children.start("web", *web, patience=3.0)
+    children.start("web", "-m", "gunicorn", "--graceful-timeout=2", "wsgi:app", patience=3.0)
     children.start("worker", "worker.py", patience=5.0)
     try:
         products = _fill(children, url)

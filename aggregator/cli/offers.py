@@ -10,6 +10,8 @@ from aggregator.jobs.offers import sync
 from aggregator.jobs.run import Run
 from aggregator.services import feeds
 
+FAILURES = {"failed", "not_registered", "refused", "problem"}
+
 group = AppGroup("offers", help="Keep the offers up to date.")
 
 
@@ -24,5 +26,5 @@ def sync_command(product_id: UUID | None) -> None:
         click.echo(f"{name.replace('_', ' ')}: {value}")
     if not done:
         click.echo("Nothing was due." if product_id is None else "There is no such product, or it is being synced.")
-    if "problem" in done or "failed" in done or (product_id and not done):
+    if FAILURES & done.keys() or (product_id and not done):
         sys.exit(1)

@@ -27,8 +27,8 @@ MAX_SYNC_PAUSE = 900.0
 class Claimed:
     """A product that is ours to work on until the claim runs out."""
 
-    product_id: str
     claim: str
+    product_id: str
     status: Registration
     registered_with: str | None
     id_is_ours: bool
@@ -36,6 +36,8 @@ class Claimed:
     failures: int
     digest: int | None
     synced_at: datetime | None
+    lowest_price: int | None
+    offer_count: int
     name: str = ""
     description: str = ""
 
@@ -118,10 +120,12 @@ def _claim(claim: str, which: sa.ColumnElement[bool], seconds: float) -> list[Cl
             feed.failures,
             feed.digest,
             feed.synced_at,
+            feed.lowest_price,
+            feed.offer_count,
         )
     )
     rows = db.session.connection().execute(statement)
-    return [Claimed(product_id, claim, *row) for product_id, *row in rows]
+    return [Claimed(claim, *row) for row in rows]
 
 
 def describe(products: Sequence[Claimed]) -> None:

@@ -26,6 +26,8 @@ MOMENT = sa.bindparam("moment", type_=UTCDateTime())
 CHUNK = 10_000  # rows in one statement
 
 Values = tuple[Any, ...]  # a row to be written
+Stored = dict[str, tuple[int, int, int]]  # open offers by the service's id: price, stock and key
+NO_NEWS = (None, None)  # of the lowest price and the number of offers
 Statement = tuple[Rows, sa.Executable]
 
 
@@ -37,14 +39,6 @@ class Answer:
     digest: int
     due_in: float  # seconds until the next one
     offers: OfferRows | None
-
-
-@dataclass(slots=True)
-class Stored:
-    """The open offers of a product: what they are, by the service's id, and their keys."""
-
-    offers: dict[str, tuple[int, int]] = field(default_factory=dict)  # (price, stock)
-    keys: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -69,7 +63,7 @@ def apply(answers: Sequence[Answer], now: datetime) -> Counter[str]:
     news = [answer for answer in answers if answer.offers is not None]
     stored = _open_offers(news)
     changes = _changes(news, stored, moment)
-    summaries = [changes.summaries.get(answer.product.product_id, (None, None)) for answer in answers]
+    summaries = [changes.summaries.get(answer.product.product_id, NO_NEWS) for answer in answers]
     ours = feeds.synced(
         [answer.product for answer in answers],
         [answer.digest for answer in answers],
@@ -101,14 +95,12 @@ def _moment(answers: Sequence[Answer], now: datetime) -> datetime:
 
 def _open_offers(answers: Sequence[Answer]) -> dict[str, Stored]:
     """The open offers of the products of answers, by product."""
-    stored = {answer.product.product_id: Stored() for answer in answers}
+    stored: dict[str, Stored] = {answer.product.product_id: {} for answer in answers}
     if stored:
         rows, statement = _select_open_offers(dialect())
         found = db.session.connection().execute(statement, rows.parameters(list(stored)))
         for product_id, upstream_id, key, price, stock in found.cursor.fetchall():
-            product = stored[product_id]
-            product.offers[upstream_id] = (price, stock)
-            product.keys[upstream_id] = key
+            stored[product_id][upstream_id] = (price, stock, key)
         found.close()
     return stored
 
@@ -118,39 +110,38 @@ def _changes(answers: Sequence[Answer], stored: dict[str, Stored], moment: datet
     changes = Changes()
     for answer in answers:
         assert answer.offers is not None
-        product_id = answer.product.product_id
-        _compare(changes, product_id, stored[product_id], answer.offers, answer.product.synced_at or moment)
+        product = answer.product
+        offers = _compare(changes, product, stored[product.product_id], answer.offers, moment)
+        summary = _summary(offers)
+        if summary != (product.lowest_price, product.offer_count):
+            changes.summaries[product.product_id] = summary
     return changes
 
 
-def _compare(changes: Changes, product_id: str, stored: Stored, offers: OfferRows, last_seen: datetime) -> None:
-    """Add to changes what makes the stored offers of a product, last seen then, into those of its answer."""
-    before, after = stored.offers, offers.rows
-    if before == after:
-        return
-    for upstream_id, offer in after.items():
-        old = before.get(upstream_id)
-        if old == offer:
-            continue
-        price, stock = offer
+def _compare(
+    changes: Changes, product: Claimed, stored: Stored, offers: OfferRows, moment: datetime
+) -> dict[str, tuple[int, int]]:
+    """Add to changes what makes the stored offers of a product into those of its answer.
+
+    Returns the offers that are open afterwards.
+    """
+    known = 0
+    for upstream_id, (price, stock) in offers.rows.items():
+        old = stored.get(upstream_id)
         if old is None:
-            changes.added.append((product_id, upstream_id, price, stock))
+            changes.added.append((product.product_id, upstream_id, price, stock))
             continue
-        key = stored.keys[upstream_id]
+        known += 1
+        old_price, old_stock, key = old
+        if old_price == price and old_stock == stock:
+            continue
         changes.updated.append((key, price, stock))
-        if _asked(offer) != _asked(old):
-            changes.points.append((key, _asked(offer)))
-    if before.keys() != after.keys():
-        after = _close_missing(changes, stored, offers, last_seen)
-    summary = _summary(after)
-    if summary != _summary(before):
-        changes.summaries[product_id] = summary
-
-
-def _asked(offer: tuple[int, int]) -> int | None:
-    """The price of an offer, if there is anything left of it."""
-    price, stock = offer
-    return price if stock else None
+        asked = price if stock else None
+        if asked != (old_price if old_stock else None):
+            changes.points.append((key, asked))
+    if known == len(stored):
+        return offers.rows
+    return _close_missing(changes, stored, offers, product.synced_at or moment)
 
 
 def _close_missing(
@@ -161,14 +152,14 @@ def _close_missing(
     A row that could not be read says nothing about its offer; one without an id, nothing about any.
     """
     after = dict(offers.rows)
-    for upstream_id in stored.keys.keys() - after.keys():
-        price, stock = stored.offers[upstream_id]
+    for upstream_id in stored.keys() - offers.rows.keys():
+        price, stock, key = stored[upstream_id]
         if not offers.complete or upstream_id in offers.rejected_ids:
             after[upstream_id] = (price, stock)
             continue
-        changes.closed.append((stored.keys[upstream_id], last_seen))
+        changes.closed.append((key, last_seen))
         if stock:
-            changes.points.append((stored.keys[upstream_id], None))
+            changes.points.append((key, None))
     return after
 
 
