@@ -59,13 +59,16 @@ class TokenSource:
             time.sleep(POLL_SECONDS)
 
     def replacement(self, rejected: AccessToken) -> AccessToken:
-        """A token other than the one that was refused. OffersError where there is none to be had now."""
+        """The token to use after one was refused. OffersError where there is none to be had now.
+
+        It is the same one where the service says that it is valid: then it was the call that was refused.
+        """
         if rejected.expires_at is None:
             # The first generation gives one token for ever; a new one would not know our products.
             self._give_up("the access token is refused", REFUSED_SECONDS)
             raise TokenRefused("the access token is refused")
         with transaction():
-            access.drop_token(rejected.value)
+            access.doubt_token(rejected.value)
         return self.token()
 
     def refused_again(self) -> None:

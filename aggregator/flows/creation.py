@@ -102,7 +102,8 @@ def _register(tokens: TokenSource, product: Claimed, request_id: str) -> None:
         try:
             _call(tokens, fresh, product, request_id)
         except TokenRefused:
-            tokens.refused_again()
+            if fresh.value != token.value:
+                tokens.refused_again()
             raise
     except ServiceDown as error:
         if error.reason != BUSY:
@@ -128,7 +129,8 @@ def _call(tokens: TokenSource, token: AccessToken, product: Claimed, request_id:
 
 def _note_registered(product: Claimed, fingerprint: str) -> None:
     feeds.registered([product], fingerprint, utcnow())
-    if access.close_circuit(Endpoint.REGISTER):
+    closed = [access.close_circuit(endpoint) for endpoint in (Endpoint.AUTH, Endpoint.REGISTER)]
+    if any(closed):
         feeds.hurry()
 
 

@@ -7,7 +7,7 @@ from time import monotonic
 from typing import Any
 
 import structlog
-from sqlalchemy.exc import DataError, IntegrityError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from aggregator.clock import utcnow
 from aggregator.database import in_transaction
@@ -70,13 +70,15 @@ def write(batch: Batch, fingerprint: str) -> Counter[str]:
     """Write a batch and count what was done; a product that cannot be written costs only itself."""
     try:
         return in_transaction(lambda: _write(batch, fingerprint))
-    except (DataError, IntegrityError):
+    except DBAPIError as error:
+        _raise_if_away(error)
         log.exception("a batch could not be stored", products=batch.products)
     done: Counter[str] = Counter()
     for single in batch.split():
         try:
             done += in_transaction(lambda single=single: _write(single, fingerprint))  # type: ignore[misc]
-        except (DataError, IntegrityError):
+        except DBAPIError as error:
+            _raise_if_away(error)
             log.exception("a product could not be stored")
             done["failed"] += 1
             done += in_transaction(lambda single=single: _give_up(single))  # type: ignore[misc]
@@ -96,6 +98,12 @@ def _write(batch: Batch, fingerprint: str) -> Counter[str]:
 
 def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> Sequence[Sequence[Any]]:
     return list(zip(*rows, strict=True)) or [()] * width
+
+
+def _raise_if_away(error: DBAPIError) -> None:
+    """Let an error through that is not about what was to be written: the next product would not fare better."""
+    if error.connection_invalidated or isinstance(error, OperationalError | InterfaceError):
+        raise error
 
 
 def _give_up(batch: Batch) -> Counter[str]:

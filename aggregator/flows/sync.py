@@ -74,6 +74,7 @@ class Sync:
         self.verdicts = Verdicts(settings.interval)
         self.writes: deque[Future[Counter[str]]] = deque()
         self.token: AccessToken | None = None
+        self.token_confirmed = False  # the service itself says that it is valid
         self.headers: tuple[tuple[str, str], ...] = ()
         self.request_id = f"sync-{uuid4()}"
         self.stopping_at: float | None = None
@@ -90,6 +91,7 @@ class Sync:
                 if self.verdicts.batch.is_full or (ended is None and self.verdicts.batch.is_old):
                     self._write_behind()
             self._give_back_the_rest()
+            self._trip(self.verdicts.tripped(at_end=True))
             self._write_behind(wait=True)
         finally:
             self.database.shutdown()
@@ -136,9 +138,10 @@ class Sync:
             yield Work(product, Endpoint.REGISTER if register else Endpoint.OFFERS, claim.claimed_at)
 
     def _use(self, token: AccessToken) -> None:
-        if token != self.token:
-            self.token = token
+        if self.token is None or token.value != self.token.value:
             self.headers = self.tokens.service.headers(token.value, self.request_id)
+            self.token_confirmed = False
+        self.token = token
 
     def _request(self, work: Work) -> Request:
         service, product = self.tokens.service, work.product
@@ -160,7 +163,11 @@ class Sync:
         if self.verdicts.recovered:
             self.writes.append(self._submit(_note_recovered, self.verdicts.recovered.copy()))
             self.verdicts.recovered.clear()
-        if tripped := self.verdicts.tripped():
+        self._trip(self.verdicts.tripped())
+
+    def _trip(self, tripped: tuple[Endpoint, str, float | None] | None) -> None:
+        """Keep everybody from a call that fails for all, if there is one."""
+        if tripped:
             self.writes.append(self._submit(_note_tripped, *tripped))
             self._halt(tripped[1])
 
@@ -169,8 +176,8 @@ class Sync:
         if self.problem:
             self.verdicts.batch.released.append(work.product)
             return
-        if work.retried and self.verdicts.answered:
-            self.verdicts.fail(work, error)  # others are served with this token: it is the product
+        if self.token_confirmed or (work.retried and self.verdicts.answered):
+            self.verdicts.fail(work, error)  # the token is good: it is the product that is refused
             return
         self.queue.appendleft(work)
         try:
@@ -179,7 +186,9 @@ class Sync:
                 raise error
             work.retried = True
             if work.headers is self.headers:
+                refused = self.token.value
                 self._use(self.tokens.replacement(self.token))
+                self.token_confirmed = self.token.value == refused
         except OffersError as problem:
             self._halt(problem.reason)
 

@@ -46,6 +46,7 @@ class Verdicts:
         self.recovered: set[Endpoint] = set()
         self.in_a_row: dict[Endpoint, int] = {Endpoint.REGISTER: 0, Endpoint.OFFERS: 0}
         self.last_failure = ServiceDown("")
+        self.told: set[Endpoint] = set()
         self.logged = 0
 
     def judge(self, work: Work, reply: Reply | TransportError) -> Work | None:
@@ -61,17 +62,24 @@ class Verdicts:
             self._judge_offers(work, reply)
         return None
 
-    def tripped(self) -> tuple[Endpoint, str, float | None] | None:
-        """The call that nobody should make for a while, if there is one; why, and for how many seconds."""
+    def tripped(self, at_end: bool = False) -> tuple[Endpoint, str, float | None] | None:
+        """The call that nobody should make for a while, if there is one; why, and for how many seconds.
+
+        It is told once. At the end of a pass a few failures are enough, where there was nothing else.
+        """
         for endpoint, failures in self.in_a_row.items():
-            if failures >= TRIP_AFTER or (failures and endpoint in self.failing):
-                self.in_a_row[endpoint] = 0
-                return endpoint, self.last_failure.reason, self.last_failure.retry_after
+            many = failures >= TRIP_AFTER or (failures and endpoint in self.failing)
+            if endpoint not in self.told and (many or (at_end and failures and not self.answered)):
+                self.told.add(endpoint)
+                return endpoint, self.last_failure.reason, self.last_failure.retry_after if many else None
         return None
 
     def fail(self, work: Work, error: OffersError) -> None:
-        """Note that nothing could be learnt of the product's offers this time."""
+        """Note that nothing could be learnt of the product this time."""
         product = work.product
+        if work.endpoint is Endpoint.REGISTER or work.checking:
+            self._not_registered(product, error)
+            return
         pause = max(sync_pause(product.failures + 1, self.interval), error.retry_after or 0.0)
         self.batch.failed.append((product, error.reason, jittered(pause)))
         self._log("offers not synced", product, error)
@@ -135,9 +143,9 @@ class Verdicts:
     def _answered(self, endpoint: Endpoint) -> None:
         self.answered += 1
         self.in_a_row[endpoint] = 0
-        if endpoint in self.failing:
-            self.failing.discard(endpoint)
-            self.recovered.add(endpoint)
+        if self.failing:
+            self.recovered |= self.failing & {endpoint, Endpoint.AUTH}
+            self.failing -= self.recovered
 
     def _failed(self, work: Work, error: ServiceDown) -> None:
         # A product that has been failing by itself says nothing about the others.

@@ -31,6 +31,7 @@ def stored_token(fingerprint: str) -> AccessToken | None:
         sa.select(Access.token, Access.expires_at).where(
             Access.fingerprint == fingerprint,
             Access.token.is_not(None),
+            Access.in_doubt.is_(False),
             sa.or_(Access.expires_at.is_(None), Access.expires_at > now_plus(0)),
         )
     ).first()
@@ -54,28 +55,29 @@ def give_back_lease(holder: str) -> None:
 
 def store_token(fingerprint: str, token: AccessToken) -> None:
     """Make token the one that all processes use."""
-    db.session.execute(
-        sa.update(Access).values(fingerprint=fingerprint, token=token.value, expires_at=token.expires_at)
-    )
+    values = {"fingerprint": fingerprint, "token": token.value, "expires_at": token.expires_at}
+    db.session.execute(sa.update(Access).values(**values, in_doubt=False))
 
 
 def prolong_token(fingerprint: str, seconds: float) -> AccessToken | None:
-    """The stored token, expired or not, made good for some seconds more.
+    """The stored token, expired or in doubt, made good for some seconds at least.
 
-    When the service says that a token is still valid, it is this one: our clock is ahead of the service's.
+    When the service says that a token is still valid, it is this one: our clock is ahead of the service's, or
+    a call was refused by mistake.
     """
+    expires_at = sa.case((Access.expires_at > now_plus(seconds), Access.expires_at), else_=now_plus(seconds))
     row = db.session.execute(
         sa.update(Access)
         .where(Access.fingerprint == fingerprint, Access.token.is_not(None))
-        .values(expires_at=now_plus(seconds))
+        .values(expires_at=expires_at, in_doubt=False)
         .returning(Access.token, Access.expires_at)
     ).first()
     return AccessToken(row.token, row.expires_at) if row else None
 
 
-def drop_token(rejected: str) -> None:
-    """Forget the token that was refused, unless another process has replaced it already."""
-    db.session.execute(sa.update(Access).where(Access.token == rejected).values(token=None, expires_at=None))
+def doubt_token(rejected: str) -> None:
+    """Have the token that was refused replaced, unless another process has done so already."""
+    db.session.execute(sa.update(Access).where(Access.token == rejected).values(in_doubt=True))
 
 
 def pauses() -> dict[Endpoint, Pause]:

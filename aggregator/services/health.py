@@ -97,7 +97,7 @@ def _status() -> Select:
     pending = Feed.status == Registration.PENDING
     alive = sa.select(count).where(Worker.beat_at > now_plus(-WORKER_LOST_SECONDS)).scalar_subquery()
     token = sa.case(
-        (Access.token.is_(None), "missing"),
+        (sa.or_(Access.token.is_(None), Access.in_doubt), "missing"),
         (sa.or_(Access.expires_at.is_(None), Access.expires_at > now_plus(0)), "valid"),
         else_="expired",
     )

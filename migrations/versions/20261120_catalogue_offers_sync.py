@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 from aggregator.models.types import GUID, UTCDateTime
-revision = '59fe628fc77e'
+revision = '81f2fa3e1828'
 down_revision = None
 branch_labels = None
 depends_on = None
@@ -15,6 +15,7 @@ def upgrade():
     sa.Column('fingerprint', sa.String(length=12), nullable=True),
     sa.Column('token', sa.Text(), nullable=True),
     sa.Column('expires_at', UTCDateTime(), nullable=True),
+    sa.Column('in_doubt', sa.Boolean(), nullable=False),
     sa.Column('leased_by', sa.String(length=80), nullable=True),
     sa.Column('leased_until', UTCDateTime(), nullable=True),
     sa.CheckConstraint('id = 1', name=op.f('ck_access_single_row')),
@@ -149,7 +150,7 @@ def upgrade():
     with op.batch_alter_table('offers', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_offers_product_id_last_seen_at'), ['product_id', 'last_seen_at'], unique=False)
 
-    op.bulk_insert(access, [{'id': 1}])
+    op.bulk_insert(access, [{'id': 1, 'in_doubt': False}])
     op.bulk_insert(circuits, [{'endpoint': name, 'failures': 0} for name in ('auth', 'register', 'offers')])
 
 

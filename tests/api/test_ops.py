@@ -1,0 +1,183 @@
+"""/healthz, /readyz and /status: for platforms and operators."""
+
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from aggregator.clock import utcnow
+from aggregator.database import db, transaction
+from aggregator.models import Access, Circuit, Endpoint, Feed, Registration, Worker
+from tests.builders import create, edit, make_product
+
+
+@pytest.fixture
+def unmigrated(make_app, empty_database_url):
+    return make_app(database_url=empty_database_url).test_client()
+
+
+@pytest.fixture
+def without_database(make_app, database_url, tmp_path):
+    nowhere = (
+        database_url.set(database=str(tmp_path))
+        if database_url.get_backend_name() == "sqlite"
+        else database_url.set(query={"host": str(tmp_path)})
+    )
+    return make_app(database_url=nowhere).test_client()
+
+
+def add_worker(app, name: str, heard_of: timedelta) -> None:
+    moment = utcnow() - heard_of
+    with app.app_context(), transaction():
+        db.session.add(Worker(name=name, version="1", started_at=moment, beat_at=moment))
+
+
+class TestHealthz:
+    def test_a_process_that_answers_is_alive(self, client):
+        response = client.get("/healthz")
+
+        assert (response.status_code, response.json) == (200, {"status": "ok"})
+
+    def test_it_is_alive_without_a_database_too(self, without_database):
+        assert without_database.get("/healthz").status_code == 200
+
+
+class TestReadyz:
+    def test_ready_with_a_migrated_database(self, client):
+        response = client.get("/readyz")
+
+        assert (response.status_code, response.json) == (200, {"status": "ready"})
+
+    def test_ready_while_the_offers_service_is_down(self, client, sandbox):
+        sandbox.stop()
+        create(client)
+
+        assert client.get("/readyz").status_code == 200
+
+    def test_not_ready_with_an_empty_database(self, unmigrated):
+        response = unmigrated.get("/readyz")
+
+        assert response.status_code == 503
+        assert response.json == {"status": "unready", "reason": "the database does not answer, or is empty"}
+
+    def test_not_ready_without_a_database(self, without_database):
+        response = without_database.get("/readyz")
+
+        assert response.status_code == 503
+        assert response.json["status"] == "unready"
+
+    def test_not_ready_with_a_schema_older_than_this_version(self, app, client):
+        app.extensions["schema"] = ["the next one", *app.extensions["schema"]]
+
+        response = client.get("/readyz")
+
+        assert response.status_code == 503
+        assert response.json["reason"] == "the schema is not the one this version needs"
+
+    def test_ready_with_a_newer_one_because_migrations_only_add(self, client, database_url):
+        engine = sa.create_engine(database_url)
+        with engine.begin() as connection:
+            connection.exec_driver_sql("UPDATE alembic_version SET version_num = 'of tomorrow'")
+        engine.dispose()
+
+        assert client.get("/readyz").status_code == 200
+
+    def test_not_ready_where_the_migrations_left_no_revision(self, client, database_url):
+        engine = sa.create_engine(database_url)
+        with engine.begin() as connection:
+            connection.exec_driver_sql("DELETE FROM alembic_version")
+        engine.dispose()
+
+        assert client.get("/readyz").status_code == 503
+
+
+class TestStatus:
+    def test_a_fresh_installation_only_lacks_a_worker(self, client):
+        assert client.get("/status").json == {
+            "status": "degraded",
+            "problems": ["no worker is alive"],
+            "products": 0,
+            "registrations_pending": 0,
+            "registrations_refused": 0,
+            "oldest_pending_age": None,
+            "oldest_sync_age": None,
+            "syncs_failing": 0,
+            "workers": 0,
+            "worker_heartbeat_age": None,
+            "token": "missing",
+            "paused_calls": {},
+        }
+
+    def test_all_is_well(self, app, client):
+        moment = utcnow()
+        make_product(app, feed={"synced_at": moment - timedelta(seconds=30), "due_at": moment})
+        edit(app, Access, token="t", expires_at=moment + timedelta(minutes=5))
+        add_worker(app, "host:1", timedelta(seconds=3))
+
+        status = client.get("/status").json
+
+        assert (status["status"], status["problems"]) == ("ok", [])
+        assert (status["products"], status["workers"], status["token"]) == (1, 1, "valid")
+        assert 30 <= status["oldest_sync_age"] < 40
+        assert 3 <= status["worker_heartbeat_age"] < 13
+
+    def test_what_is_wrong_is_counted_and_named(self, app, client):
+        moment = utcnow()
+        make_product(app, feed={"status": Registration.PENDING, "due_at": moment - timedelta(minutes=2)})
+        make_product(app, feed={"status": Registration.REFUSED, "due_at": moment - timedelta(minutes=9)})
+        make_product(app, feed={"failures": 3, "synced_at": moment - timedelta(minutes=4)})
+        edit(app, Access, token="t", expires_at=moment - timedelta(minutes=1))
+        edit(
+            app,
+            Circuit,
+            Circuit.endpoint == Endpoint.OFFERS,
+            failures=3,
+            reason="it answered 500",
+            retry_at=moment + timedelta(minutes=1),
+        )
+        add_worker(app, "host:1", timedelta(minutes=3))
+
+        status = client.get("/status").json
+
+        assert status["problems"] == [
+            "offers service, offers: it answered 500",
+            "no worker is alive",
+            "some offers have not been synced for long",
+        ]
+        assert (status["products"], status["registrations_pending"], status["registrations_refused"]) == (3, 1, 1)
+        assert (status["syncs_failing"], status["workers"], status["token"]) == (1, 0, "expired")
+        assert 120 <= status["oldest_pending_age"] < 130
+        assert 180 <= status["worker_heartbeat_age"] < 190
+        assert status["paused_calls"] == {"offers": "it answered 500"}
+
+    def test_without_a_database_it_still_answers(self, without_database, unmigrated):
+        expected = {"status": "down", "problems": ["the database does not answer, or is empty"]}
+
+        assert [c.get("/status").json for c in (without_database, unmigrated)] == [expected, expected]
+
+    def test_it_is_worked_out_every_five_seconds_at_most(self, app, client, monkeypatch):
+        monkeypatch.setattr("time.monotonic", lambda: clock[0])
+        clock = [1000.0]
+        before = client.get("/status").json["products"]
+        make_product(app)
+        clock[0] += 4.9
+        cached = client.get("/status").json["products"]
+        clock[0] += 0.2
+        after = client.get("/status").json["products"]
+
+        assert (before, cached, after) == (0, 0, 1)
+
+    def test_nothing_secret_is_told(self, app, client, sandbox):
+        create(client)
+
+        text = client.get("/status").text
+
+        assert "eyJ" not in text
+        assert sandbox.refresh_token not in text
+
+
+def test_a_feed_without_a_sync_has_no_age(app, client):
+    product = make_product(app)
+    edit(app, Feed, Feed.product_id == product, synced_at=None)
+
+    assert client.get("/status").json["oldest_sync_age"] is None

@@ -1,0 +1,120 @@
+"""Errors: one shape for all of them, and nothing of our insides in it."""
+
+import pytest
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from aggregator import errors
+from aggregator.services import catalog_reads
+from tests.builders import create, make_product
+
+NOT_THERE = "/api/v1/products/00000000-0000-0000-0000-00000000000a"
+
+
+@pytest.fixture
+def fail(monkeypatch):
+    """Let the list of products raise something."""
+
+    def fail(error: Exception) -> None:
+        def page(*args: object, **kwargs: object) -> None:
+            raise error
+
+        monkeypatch.setattr(catalog_reads, "page", page)
+
+    return fail
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "options", "status", "title"),
+    [
+        ("GET", "/nowhere", {}, 404, "Not Found"),
+        ("GET", "/api/v1/nowhere", {}, 404, "Not Found"),
+        ("GET", NOT_THERE, {}, 404, "Not Found"),
+        ("PUT", "/api/v1/offers", {}, 405, "Method Not Allowed"),
+        ("POST", "/healthz", {}, 405, "Method Not Allowed"),
+        ("POST", "/api/v1/products", {"data": b"{", "content_type": "application/json"}, 400, "Bad Request"),
+        ("POST", "/api/v1/products", {"data": b"{}", "content_type": "text/x"}, 415, "Unsupported Media Type"),
+        ("POST", "/api/v1/products", {"json": {"name": ""}}, 422, "Unprocessable Entity"),
+        ("GET", "/api/v1/products?page=0", {}, 422, "Unprocessable Entity"),
+        ("GET", "/api/v1/products?sort=x", {}, 422, "Unprocessable Entity"),
+        ("POST", "/api/v1/products", {"json": {"name": "x" * 2**20}}, 413, "Request Entity Too Large"),
+    ],
+)
+def test_every_error_is_a_problem_with_the_id_of_its_request(client, method, path, options, status, title):
+    response = client.open(path, method=method, headers={"X-Request-ID": "mine"}, **options)
+
+    body = response.json
+    assert response.status_code == status
+    assert response.content_type == "application/problem+json"
+    assert (body["type"], body["title"], body["status"]) == ("about:blank", title, status)
+    assert body["request_id"] == response.headers["X-Request-ID"] == "mine"
+    assert body.keys() <= {"type", "title", "status", "detail", "request_id", "errors"}
+    assert body["detail"]
+
+
+def test_a_conflict_and_a_version_too_old_are_problems_too(app, client):
+    taken = make_product(app, name="Lamp")
+
+    conflict = create(client, "Lamp")
+    too_old = client.delete(f"/api/v1/products/{taken}", headers={"If-Match": '"0"'})
+
+    assert [r.content_type for r in (conflict, too_old)] == ["application/problem+json"] * 2
+    assert [r.json["status"] for r in (conflict, too_old)] == [409, 412]
+
+
+def test_a_mistake_of_ours_is_a_500_without_details(client, fail, caplog):
+    fail(RuntimeError("SELECT secret FROM /etc/passwd"))
+
+    response = client.get("/api/v1/products", headers={"X-Request-ID": "mine"})
+
+    assert response.status_code == 500
+    assert response.content_type == "application/problem+json"
+    assert response.json == {
+        "type": "about:blank",
+        "title": "Internal Server Error",
+        "status": 500,
+        "request_id": "mine",
+    }
+    assert "SELECT secret" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "error", [OperationalError("SELECT secret", {}, Exception("server at 10.0.0.1")), PoolTimeoutError("pool")]
+)
+def test_trouble_with_the_database_is_a_503_that_says_when_to_come_back(client, fail, error):
+    fail(error)
+
+    response = client.get("/api/v1/products")
+
+    assert response.status_code == 503
+    assert response.headers["Retry-After"] == "2"
+    assert response.json["detail"] == "The service cannot answer just now. Try again in a moment."
+    assert "secret" not in response.text
+    assert "10.0.0.1" not in response.text
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "detail"),
+    [
+        (errors.NotFound(), 404, "There is no such thing."),
+        (errors.Conflict(), 409, "This conflicts with what is there."),
+        (errors.EditedMeanwhile(), 412, "It has been changed since the version named in If-Match."),
+        (errors.Invalid(), 422, "The request cannot be processed."),
+        (errors.Invalid("Too blue.", {"json": {"colour": ["blue"]}}), 422, "Too blue."),
+        (errors.Unavailable(), 503, "The service cannot answer just now. Try again in a moment."),
+    ],
+)
+def test_each_error_of_a_service_has_its_status_and_its_docstring_is_the_message(client, fail, error, status, detail):
+    fail(error)
+
+    response = client.get("/api/v1/products")
+
+    assert (response.status_code, response.json["detail"]) == (status, detail)
+    assert response.json.get("errors") == error.extra.get("errors")
+
+
+@pytest.mark.parametrize("error", [errors.InProgress(), errors.Unavailable()], ids=lambda error: type(error).__name__)
+def test_what_passes_says_when_to_try_again(client, fail, error):
+    fail(error)
+
+    assert client.get("/api/v1/products").headers["Retry-After"] == "1"

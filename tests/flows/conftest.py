@@ -1,0 +1,21 @@
+"""Apps that do not wait for long, beside a sandbox whose calls are counted."""
+
+from collections.abc import Callable
+
+import pytest
+from flask import Flask
+
+from aggregator.sandbox import Sandbox
+from tests.builders import make_product
+from tests.flows.passes import hasty
+
+
+@pytest.fixture
+def app(make_app: Callable[..., Flask]) -> Flask:
+    return hasty(make_app())
+
+
+@pytest.fixture
+def products(app: Flask, sandbox: Sandbox) -> list[str]:
+    """Thirty new products, which are still to be registered."""
+    return [str(make_product(app, {"status": "pending", "registered_at": None, "attempts": 0})) for _ in range(30)]

@@ -1,0 +1,110 @@
+"""The migrations make exactly the database that the models describe, on both databases."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import flask_migrate
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy.engine import Connection, Engine
+
+from aggregator.app import MIGRATIONS
+from aggregator.config import Settings
+from aggregator.models import Base
+from tests.conftest import NO_SERVICE, apps, migrate
+
+
+@pytest.fixture
+def engine(database_url) -> Iterator[Engine]:
+    engine = sa.create_engine(database_url)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def empty_engine(empty_database_url) -> Iterator[Engine]:
+    engine = sa.create_engine(empty_database_url)
+    yield engine
+    engine.dispose()
+
+
+def described(connection: Connection) -> dict[str, object]:
+    """All that the database says about its tables."""
+    inspector = sa.inspect(connection)
+    tables = set(inspector.get_table_names()) - {"alembic_version"}
+    return {table: _table(inspector, table) for table in sorted(tables)}
+
+
+def _table(inspector: sa.Inspector, table: str) -> dict[str, object]:
+    return {
+        "columns": {c["name"]: (str(c["type"]), c["nullable"], c["default"]) for c in inspector.get_columns(table)},
+        "key": inspector.get_pk_constraint(table),
+        "checks": sorted((c["name"], c["sqltext"]) for c in inspector.get_check_constraints(table)),
+        "uniques": sorted(map(str, inspector.get_unique_constraints(table))),
+        "indexes": sorted(map(_index, inspector.get_indexes(table))),
+        "references": sorted(map(str, inspector.get_foreign_keys(table))),
+        "options": inspector.get_table_options(table),
+        "storage": _storage(inspector.bind, table),
+    }
+
+
+def _index(index: Any) -> tuple[object, ...]:
+    conditions = {name: str(value) for name, value in index.get("dialect_options", {}).items()}
+    return index["name"], index["column_names"], bool(index["unique"]), sorted(conditions.items())
+
+
+def _storage(connection: Connection, table: str) -> object:
+    if connection.dialect.name == "sqlite":
+        return connection.scalar(sa.text("SELECT wr FROM pragma_table_list(:table)"), {"table": table})
+    return connection.scalar(sa.text("SELECT reloptions FROM pg_class WHERE oid = CAST(:table AS regclass)"), locals())
+
+
+def test_there_is_one_head():
+    assert len(ScriptDirectory(str(MIGRATIONS)).get_heads()) == 1
+
+
+def test_alembic_sees_no_difference_to_the_models(engine):
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+
+
+def test_checks_indexes_and_storage_are_those_of_the_models_too(engine, empty_engine):
+    Base.metadata.create_all(empty_engine)
+
+    with engine.connect() as migrated, empty_engine.connect() as made:
+        assert described(migrated) == described(made)
+
+
+def test_the_rows_that_all_processes_share_are_there_from_the_start(engine):
+    with engine.connect() as connection:
+        access = connection.exec_driver_sql("SELECT id, token, leased_by FROM access").all()
+        circuits = connection.exec_driver_sql("SELECT endpoint, failures, retry_at FROM circuits ORDER BY 1").all()
+
+    assert access == [(1, None, None)]
+    assert circuits == [("auth", 0, None), ("offers", 0, None), ("register", 0, None)]
+
+
+def test_the_way_down_and_up_again_works(empty_engine):
+    migrate(empty_engine.url)
+    with empty_engine.connect() as connection:
+        before = described(connection)
+
+    with apps() as start, start(Settings(empty_engine.url, NO_SERVICE)).app_context():
+        flask_migrate.downgrade(str(MIGRATIONS), "base")
+        with empty_engine.connect() as connection:
+            assert described(connection) == {}
+        flask_migrate.upgrade(str(MIGRATIONS))
+
+    with empty_engine.connect() as connection:
+        assert described(connection) == before
+
+
+def test_migrating_twice_changes_nothing(empty_engine):
+    migrate(empty_engine.url)
+    migrate(empty_engine.url)
+
+    with empty_engine.connect() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM circuits").scalar() == 3

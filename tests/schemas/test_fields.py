@@ -1,0 +1,103 @@
+"""Fields: what they take, and what they refuse."""
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from marshmallow import ValidationError
+
+from aggregator.schemas.fields import Integer, Number, QueryInteger, Text, Timestamp
+
+
+def refused(field, value) -> list[str]:
+    with pytest.raises(ValidationError) as refusal:
+        field.deserialize(value)
+    return refusal.value.messages
+
+
+class TestText:
+    field = Text(min_length=1, max_length=3)
+
+    @pytest.mark.parametrize("value", ["a", "abc", "😀😀😀", " ", "\n", "\u200b"])
+    def test_takes_any_characters_within_its_length(self, value):
+        assert self.field.deserialize(value) == value
+
+    @pytest.mark.parametrize("value", ["", "abcd"])
+    def test_refuses_other_lengths(self, value):
+        assert refused(self.field, value) == ["Length must be between 1 and 3."]
+
+    @pytest.mark.parametrize("value", ["\0", "a\0b", "\ud800", "a\udc00"])
+    def test_refuses_what_no_database_stores(self, value):
+        assert refused(self.field, value) == ["Contains a character that cannot be stored."]
+
+    @pytest.mark.parametrize("value", [5, True, ["a"], {"a": 1}])
+    def test_refuses_what_is_no_text(self, value):
+        assert refused(self.field, value) == ["Not a valid string."]
+
+    def test_may_be_empty_unless_told_otherwise(self):
+        assert Text(max_length=3).deserialize("") == ""
+
+
+class TestInteger:
+    field = Integer(minimum=0, maximum=9)
+
+    @pytest.mark.parametrize("value", [0, 5, 9])
+    def test_takes_whole_numbers_within_its_bounds(self, value):
+        assert self.field.deserialize(value) == value
+
+    @pytest.mark.parametrize("value", [-1, 10, 2**63, -(10**400)])
+    def test_refuses_others(self, value):
+        assert refused(self.field, value) == ["Must be greater than or equal to 0 and less than or equal to 9."]
+
+    @pytest.mark.parametrize("value", [True, False, "5", "", 5.5, float("inf"), float("nan"), [5], {}])
+    def test_refuses_what_is_no_whole_number(self, value):
+        assert refused(self.field, value) == ["Not a valid integer."]
+
+
+class TestNumber:
+    field = Number(minimum=0, maximum=5)
+
+    @pytest.mark.parametrize("value", [0, 5, 4.5])
+    def test_takes_numbers_within_its_bounds(self, value):
+        assert self.field.deserialize(value) == value
+
+    @pytest.mark.parametrize("value", [True, "4", "nan", [4]])
+    def test_refuses_what_is_no_number(self, value):
+        assert refused(self.field, value) == ["Not a valid number."]
+
+    @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+    def test_refuses_what_json_does_not_know(self, value):
+        assert refused(self.field, value) == ["Special numeric values (nan or infinity) are not permitted."]
+
+    @pytest.mark.parametrize("value", [-0.1, 5.1])
+    def test_refuses_what_is_out_of_bounds(self, value):
+        assert refused(self.field, value) == ["Must be greater than or equal to 0 and less than or equal to 5."]
+
+
+class TestQueryInteger:
+    field = QueryInteger(minimum=1, maximum=10**12)
+
+    @pytest.mark.parametrize(("value", "number"), [("1", 1), ("0010", 10), (str(10**12), 10**12)])
+    def test_reads_numbers(self, value, number):
+        assert self.field.deserialize(value) == number
+
+    @pytest.mark.parametrize("value", ["", "x", "1.5", "1e3", "9" * 21, "9" * 100_000])
+    def test_refuses_what_is_none_at_once(self, value):
+        assert refused(self.field, value) == ["Not a valid integer."]
+
+    @pytest.mark.parametrize("value", ["0", "-1", str(10**12 + 1)])
+    def test_refuses_what_is_out_of_bounds(self, value):
+        assert "Must be greater than or equal to 1" in refused(self.field, value)[0]
+
+
+class TestTimestamp:
+    @pytest.mark.parametrize(
+        ("moment", "text"),
+        [
+            (datetime(2026, 1, 2, 3, 4, 5, 678_901, UTC), "2026-01-02T03:04:05.678901Z"),
+            (datetime(2026, 1, 2, 3, 4, 5, 0, UTC), "2026-01-02T03:04:05.000000Z"),
+            (datetime(2026, 1, 2, 3, 4, 5, 1, timezone(timedelta(hours=-9))), "2026-01-02T12:04:05.000001Z"),
+            (None, None),
+        ],
+    )
+    def test_is_written_in_utc_with_six_digits_and_a_z(self, moment, text):
+        assert Timestamp().serialize("at", {"at": moment}) == text

@@ -1,0 +1,295 @@
+"""Claims: no product is worked on twice, and nobody writes to what is no longer theirs."""
+
+from datetime import timedelta
+from threading import Barrier, Thread
+from uuid import UUID, uuid4
+
+import pytest
+
+from aggregator.clock import utcnow
+from aggregator.database import transaction
+from aggregator.models import Feed, Registration
+from aggregator.services import feeds
+from tests.builders import LONG_AGO, claim, edit, make_product, the_feed
+
+pytestmark = pytest.mark.usefixtures("context")
+REGISTERED = [Registration.REGISTERED]
+ALL = [Registration.REGISTERED, Registration.PENDING]
+
+
+def claim_due(name: str, limit: int = 100, statuses=ALL, seconds: float = 90) -> list[str]:
+    with transaction():
+        return [product.product_id for product in feeds.claim_due(name, limit, statuses, seconds)]
+
+
+class TestClaimDue:
+    def test_two_claimers_never_get_the_same_product(self, app):
+        products = {str(make_product(app)) for _ in range(5)}
+
+        first, second = claim_due("a", limit=3), claim_due("b", limit=3)
+
+        assert (len(first), len(second)) == (3, 2)
+        assert set(first) | set(second) == products
+
+    def test_many_at_once_share_the_work(self, app):
+        products = {str(make_product(app)) for _ in range(60)}
+        claimed: list[str] = []
+        start = Barrier(4)
+
+        def work(name: str) -> None:
+            with app.app_context():
+                start.wait()
+                while batch := claim_due(name, limit=7):
+                    claimed.extend(batch)
+
+        threads = [Thread(target=work, args=(name,)) for name in "abcd"]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+        assert len(claimed) == 60
+        assert set(claimed) == products
+
+    def test_the_longest_due_come_first(self, app):
+        products = [make_product(app, feed={"due_at": LONG_AGO + timedelta(hours=age)}) for age in (2, 0, 1)]
+
+        assert claim_due("a", limit=1) + claim_due("a", limit=1) == [str(products[1]), str(products[2])]
+
+    def test_what_is_not_due_yet_is_left_alone(self, app):
+        make_product(app, feed={"due_at": utcnow() + timedelta(minutes=1)})
+
+        assert claim_due("a") == []
+
+    def test_a_claim_that_has_run_out_is_anybodys(self, app):
+        product_id = str(make_product(app))
+
+        assert claim_due("a", seconds=-1) == [product_id]
+        assert claim_due("b") == [product_id]
+        assert claim_due("c") == []
+
+    def test_only_the_wanted_and_never_the_refused(self, app):
+        pending = make_product(app, feed={"status": Registration.PENDING})
+        make_product(app, feed={"status": Registration.REFUSED})
+        registered = make_product(app)
+
+        assert claim_due("a", statuses=[Registration.PENDING]) == [str(pending)]
+        assert claim_due("b") == [str(registered)]
+
+    def test_tells_all_that_a_sync_needs(self, app, now):
+        state = {"attempts": 2, "failures": 3, "digest": -(2**63), "synced_at": now, "id_is_ours": False}
+        state |= {"lowest_price": 5, "offer_count": 1}
+        product_id = make_product(app, name="Lamp", description="Warm", feed=state)
+        with transaction():
+            (claimed,) = feeds.claim_due("a", 1, ALL)
+            feeds.describe([claimed])
+
+        assert claimed == feeds.Claimed(
+            product_id=str(product_id),
+            claim="a",
+            status=Registration.REGISTERED,
+            registered_with=app.extensions["settings"].offers.fingerprint,
+            **state,
+            name="Lamp",
+            description="Warm",
+        )
+
+
+class TestClaimersSideBySide:
+    @pytest.fixture
+    def backend(self) -> str:
+        return "postgresql"  # SQLite has one writer at a time
+
+    def test_a_claimer_does_not_wait_for_another(self, app):
+        locked, free = make_product(app, feed={"due_at": LONG_AGO}), make_product(app)
+        with app.app_context(), transaction():
+            feeds.claim_product("a", locked)
+            with app.app_context():
+                assert claim_due("b") == [str(free)]
+
+
+class TestClaimProduct:
+    def test_one_may_be_claimed_before_it_is_due(self, app):
+        product_id = make_product(app, feed={"due_at": utcnow() + timedelta(hours=1)})
+
+        assert [product.product_id for product in claim(app, product_id)] == [str(product_id)]
+        assert claim(app, product_id) == []
+
+    def test_one_that_is_not_there_cannot(self, app):
+        assert claim(app, uuid4()) == []
+
+
+class TestDue:
+    def test_what_can_be_claimed_is_counted(self, app):
+        for feed in ({}, {}, {"status": Registration.PENDING}, {"status": Registration.REFUSED}):
+            make_product(app, feed=feed)
+        make_product(app, feed={"due_at": utcnow() + timedelta(minutes=1)})
+
+        assert (feeds.anything_due(), feeds.count_due()) == (True, 3)
+        assert len(claim_due("a")) == 3
+        assert (feeds.anything_due(), feeds.count_due()) == (False, 0)
+
+
+class TestEndings:
+    """Each ending writes and gives the product back, but only while the claim holds."""
+
+    MOMENT = LONG_AGO + timedelta(days=1)
+
+    def end(self, how: str, product: feeds.Claimed) -> set[str]:
+        with transaction():
+            if how == "release":
+                feeds.release([product])
+                return set()
+            return {
+                "synced": lambda: feeds.synced([product], [7], [60.0], [500], [2], self.MOMENT),
+                "failed": lambda: feeds.failed([product], ["it answered 500"], [120.0]),
+                "registered": lambda: feeds.registered([product], "f" * 12, self.MOMENT),
+                "not registered": lambda: feeds.not_registered([product], ["timed out"], [15.0]),
+                "refused": lambda: feeds.refused([product], ['too "dull", {really}\\']),
+            }[how]()
+
+    ENDINGS = ("release", "synced", "failed", "registered", "not registered", "refused")
+
+    @pytest.mark.parametrize("how", ENDINGS)
+    def test_gives_the_product_back(self, app, how):
+        product_id = make_product(app)
+        self.end(how, *claim(app, product_id))
+
+        feed = the_feed(app, product_id)
+        assert (feed.claimed_by, feed.claimed_until) == (None, None)
+
+    @pytest.mark.parametrize("how", ENDINGS)
+    def test_writes_nothing_where_the_claim_is_lost(self, app, how):
+        product_id = make_product(app)
+        (late,) = claim(app, product_id, by="late", seconds=-1)
+        claim(app, product_id, by="quick")
+        before = vars(the_feed(app, product_id))
+
+        assert self.end(how, late) == set()
+        after = vars(the_feed(app, product_id))
+        assert {k: v for k, v in after.items() if k[0] != "_"} == {k: v for k, v in before.items() if k[0] != "_"}
+
+    @pytest.mark.parametrize("how", ENDINGS)
+    def test_writes_nothing_where_the_product_is_gone(self, app, client, how):
+        product_id = make_product(app)
+        (claimed,) = claim(app, product_id)
+        client.delete(f"/api/v1/products/{product_id}")
+
+        assert self.end(how, claimed) == set()
+
+    def test_released_is_untouched_and_still_due(self, app):
+        product_id = make_product(app)
+        self.end("release", *claim(app, product_id))
+
+        assert claim_due("b") == [str(product_id)]
+
+    def test_synced_notes_the_answer_and_starts_anew(self, app):
+        product_id = make_product(app, feed={"attempts": 4, "failures": 3, "failure": "it answered 500"})
+        assert self.end("synced", *claim(app, product_id)) == {str(product_id)}
+
+        feed = the_feed(app, product_id)
+        assert (feed.digest, feed.lowest_price, feed.offer_count, feed.synced_at) == (7, 500, 2, self.MOMENT)
+        assert (feed.attempts, feed.failures, feed.failure) == (0, 0, None)
+        assert timedelta(seconds=55) < feed.due_at - utcnow() <= timedelta(seconds=60)
+
+    def test_synced_without_news_leaves_the_summary(self, app):
+        product_id = make_product(app, feed={"lowest_price": 300, "offer_count": 4})
+        claimed = claim(app, product_id)
+        with transaction():
+            feeds.synced(claimed, [7], [60.0], [None], [None], self.MOMENT)
+
+        feed = the_feed(app, product_id)
+        assert (feed.lowest_price, feed.offer_count, feed.synced_at) == (300, 4, self.MOMENT)
+
+    def test_synced_with_no_offers_left_has_no_price(self, app):
+        product_id = make_product(app, feed={"lowest_price": 300, "offer_count": 4})
+        claimed = claim(app, product_id)
+        with transaction():
+            feeds.synced(claimed, [7], [60.0], [None], [0], self.MOMENT)
+
+        feed = the_feed(app, product_id)
+        assert (feed.lowest_price, feed.offer_count) == (None, 0)
+
+    def test_failed_counts_and_keeps_what_is_stored(self, app):
+        product_id = make_product(app, feed={"failures": 1, "digest": 7, "lowest_price": 300, "offer_count": 4})
+        self.end("failed", *claim(app, product_id))
+
+        feed = the_feed(app, product_id)
+        assert (feed.failures, feed.failure, feed.digest) == (2, "it answered 500", 7)
+        assert (feed.lowest_price, feed.offer_count, feed.status) == (300, 4, Registration.REGISTERED)
+        assert timedelta(seconds=115) < feed.due_at - utcnow() <= timedelta(seconds=120)
+
+    def test_registered_is_due_for_its_first_sync_at_once(self, app):
+        product_id = make_product(app, feed={"status": Registration.PENDING, "reason": "timed out", "digest": 7})
+        self.end("registered", *claim(app, product_id))
+
+        feed = the_feed(app, product_id)
+        assert (feed.status, feed.reason, feed.digest) == (Registration.REGISTERED, None, None)
+        assert (feed.registered_at, feed.registered_with, feed.attempts) == (self.MOMENT, "f" * 12, 2)
+        assert claim_due("b") == [str(product_id)]
+
+    def test_not_registered_is_tried_again_later(self, app):
+        product_id = make_product(app, feed={"status": Registration.PENDING})
+        self.end("not registered", *claim(app, product_id))
+
+        feed = the_feed(app, product_id)
+        assert (feed.status, feed.reason, feed.attempts) == (Registration.PENDING, "timed out", 2)
+        assert timedelta(seconds=10) < feed.due_at - utcnow() <= timedelta(seconds=15)
+
+    def test_refused_is_not_tried_again_before_an_edit(self, app):
+        product_id = make_product(app, feed={"status": Registration.PENDING})
+        self.end("refused", *claim(app, product_id))
+
+        feed = the_feed(app, product_id)
+        assert (feed.status, feed.reason) == (Registration.REFUSED, 'too "dull", {really}\\')
+        assert claim_due("b") == []
+        with transaction():
+            feeds.register_again(product_id)
+        assert claim_due("b") == [str(product_id)]
+
+    def test_some_of_a_batch_may_be_lost(self, app):
+        kept, lost = make_product(app), make_product(app)
+        products = claim(app, kept, lost)
+        edit(app, Feed, Feed.product_id == lost, claimed_by="another")
+        with transaction():
+            done = feeds.failed(products, ["a", "b"], [1.0, 1.0])
+
+        assert done == {str(kept)}
+        assert the_feed(app, lost).failure is None
+
+    def test_nothing_is_nothing(self):
+        with transaction():
+            assert feeds.failed([], [], []) == set()
+
+
+class TestHurry:
+    def test_what_failed_is_due_at_once_and_nothing_else(self, app):
+        later = utcnow() + timedelta(minutes=5)
+        pending = make_product(app, feed={"status": Registration.PENDING, "due_at": later})
+        failing = make_product(app, feed={"failures": 2, "due_at": later})
+        well = make_product(app, feed={"due_at": later})
+        make_product(app, feed={"status": Registration.REFUSED, "due_at": later})
+        with transaction():
+            feeds.hurry()
+
+        assert set(claim_due("a")) == {str(pending), str(failing)}
+        assert the_feed(app, well).due_at == later
+
+
+@pytest.mark.parametrize(("attempts", "seconds"), [(1, 5), (2, 15), (3, 60), (4, 300), (5, 300), (1000, 300)])
+def test_registration_is_tried_after_5_15_60_and_from_then_on_300_seconds(attempts, seconds):
+    assert feeds.registration_pause(attempts) == seconds
+
+
+@pytest.mark.parametrize(
+    ("failures", "interval", "seconds"),
+    [(1, 60, 60), (2, 60, 120), (4, 60, 480), (5, 60, 900), (5000, 60, 900), (1, 3600, 3600), (3, 3600, 3600)],
+)
+def test_a_failing_sync_is_tried_ever_less_often_but_at_least_every_15_minutes(failures, interval, seconds):
+    assert feeds.sync_pause(failures, interval) == seconds
+
+
+def test_a_products_id_is_passed_on_as_text(app):
+    product_id = make_product(app)
+
+    assert [UUID(product.product_id) for product in claim(app, product_id)] == [product_id]

@@ -1,0 +1,232 @@
+"""Settings from the environment: what is missing or wrong is named all at once, and no value ever is."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from aggregator import config
+from aggregator.config import from_environment, normalized_database_url
+from aggregator.errors import UsageError
+
+GOOD = {
+    "APP_ENV": "production",
+    "SECRET_KEY": "s3cr3t-Kq8vXw2ZtY7uBn4mLp9rDf6gHj1a",
+    "JWT_SECRET_KEY": "an0th3r-Wz5xCv8bNm2qEr4tYu7iOp9aSd",
+    "OFFERS_BASE_URL": "https://offers.example",
+    "OFFERS_REFRESH_TOKEN": "r3fr3sh",
+    "DATABASE_URL": "postgres://user:hunter2@db.example/shop",
+}
+NAMES = {
+    *GOOD,
+    "OFFERS_ACCESS_TOKEN",
+    "SYNC_INTERVAL_SECONDS",
+    "SYNC_CONCURRENCY",
+    "TIMEZONE",
+    "CURRENCY",
+    "SENTRY_DSN",
+    "LOG_FORMAT",
+    "DB_POOL_SIZE",
+    "DYNO",
+    "FLASK_DEBUG",
+}
+
+
+@pytest.fixture(autouse=True)
+def environment() -> Iterator[None]:
+    """No setting is made; and whatever is, ends with the test."""
+    saved = dict(os.environ)
+    for name in NAMES:
+        os.environ.pop(name, None)
+    yield
+    os.environ.clear()
+    os.environ.update(saved)
+
+
+def settings(**values: str) -> config.Settings:
+    os.environ.update(values)
+    return from_environment(dotenv=False)
+
+
+def problems(**values: str) -> list[str]:
+    """The names of the settings that are found to be wrong."""
+    with pytest.raises(UsageError) as refusal:
+        settings(**values)
+    first, *lines = refusal.value.detail.splitlines()
+    assert first == "The settings are not right:"
+    return [line.strip().partition(":")[0] for line in lines]
+
+
+class TestDevelopment:
+    def test_nothing_has_to_be_set(self):
+        found = settings()
+
+        assert str(found.database_url) == f"sqlite:///{config.ROOT}/instance/aggregator.db"
+        assert (found.offers.base_url, found.offers.refresh_token) == (
+            "http://127.0.0.1:8001/api/v1",
+            "sandbox-refresh-token",
+        )
+        assert (found.app_env, found.log_format, found.timezone, found.currency) == (
+            "development",
+            "text",
+            "UTC",
+            "EUR",
+        )
+        assert (found.sync_interval_seconds, found.sync_concurrency, found.db_pool_size) == (60, 32, 4)
+
+    def test_all_of_it_can_be(self):
+        found = settings(
+            OFFERS_BASE_URL="http://offers.example/api/v1/",
+            OFFERS_REFRESH_TOKEN="r",
+            SYNC_INTERVAL_SECONDS="0.5",
+            SYNC_CONCURRENCY="8",
+            TIMEZONE="Europe/Prague",
+            CURRENCY="CZK",
+            LOG_FORMAT="json",
+            DB_POOL_SIZE="9",
+            SENTRY_DSN="https://dsn",
+        )
+
+        assert (found.offers.base_url, found.offers.refresh_token) == ("http://offers.example/api/v1", "r")
+        assert (found.sync_interval_seconds, found.sync_concurrency, found.db_pool_size) == (0.5, 8, 9)
+        assert (found.timezone, found.currency, found.log_format) == ("Europe/Prague", "CZK", "json")
+
+    def test_a_name_with_nothing_behind_it_is_not_set(self):
+        found = settings(**dict.fromkeys(NAMES, "") | {"CURRENCY": " "})
+
+        assert found.currency == "EUR"
+        assert found.offers.base_url == "http://127.0.0.1:8001/api/v1"
+        assert found.database_url.get_backend_name() == "sqlite"
+
+    def test_without_a_refresh_token_the_service_is_of_the_first_generation(self):
+        found = settings(OFFERS_BASE_URL="http://offers.example", OFFERS_ACCESS_TOKEN="permanent")
+
+        assert (found.offers.refresh_token, found.offers.access_token) == (None, "permanent")
+
+    def test_dotenv_is_read_and_the_environment_comes_first(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(config, "ROOT", tmp_path)
+        (tmp_path / ".env").write_text("CURRENCY=CZK\nTIMEZONE=Europe/Prague\nSENTRY_DSN=\n")
+        os.environ["TIMEZONE"] = "Europe/Berlin"
+
+        found = from_environment()
+
+        assert (found.currency, found.timezone, found.sentry_dsn) == ("CZK", "Europe/Berlin", "")
+
+    def test_in_production_dotenv_is_not_read(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(config, "ROOT", tmp_path)
+        (tmp_path / ".env").write_text("CURRENCY=CZK\n")
+        os.environ.update(GOOD)
+
+        assert from_environment().currency == "EUR"
+
+
+class TestWrongSettings:
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("APP_ENV", "prod"),
+            ("DATABASE_URL", "nonsense"),
+            ("DATABASE_URL", "mysql://u:hunter2@db/shop"),
+            ("DATABASE_URL", "postgresql://u:hunter2@db:port/shop"),
+            ("OFFERS_BASE_URL", "offers.example"),
+            ("OFFERS_BASE_URL", "ftp://hunter2@offers.example"),
+            ("SYNC_INTERVAL_SECONDS", "soon"),
+            ("SYNC_INTERVAL_SECONDS", "0"),
+            ("SYNC_INTERVAL_SECONDS", "-5"),
+            ("SYNC_INTERVAL_SECONDS", "nan"),
+            ("SYNC_CONCURRENCY", "0"),
+            ("SYNC_CONCURRENCY", "1.5"),
+            ("SYNC_CONCURRENCY", "10000"),
+            ("TIMEZONE", "Prague"),
+            ("TIMEZONE", "../../etc/passwd"),
+            ("TIMEZONE", "/etc/localtime"),
+            ("CURRENCY", "euro"),
+            ("CURRENCY", "eur"),
+            ("LOG_FORMAT", "xml"),
+            ("DB_POOL_SIZE", "0"),
+        ],
+    )
+    def test_each_is_named(self, name, value):
+        assert problems(**{name: value}) == [name]
+
+    def test_all_are_named_at_once(self):
+        wrong = {"SYNC_CONCURRENCY": "x", "TIMEZONE": "x", "CURRENCY": "x", "LOG_FORMAT": "x", "DATABASE_URL": "x"}
+
+        assert set(problems(**wrong)) == set(wrong)
+
+    def test_no_value_is_ever_told(self):
+        wrong = {name: f"s3cr3t{number}" for number, name in enumerate(sorted(NAMES - {"FLASK_DEBUG", "DYNO"}))}
+        with pytest.raises(UsageError) as refusal:
+            settings(**wrong)
+
+        assert "s3cr3t" not in refusal.value.detail
+
+
+class TestProduction:
+    def test_works_when_all_is_set(self):
+        found = settings(**GOOD)
+
+        assert (found.app_env, found.log_format) == ("production", "json")
+        assert found.database_url.drivername == "postgresql+psycopg2"
+
+    @pytest.mark.parametrize("name", ["SECRET_KEY", "JWT_SECRET_KEY"])
+    @pytest.mark.parametrize("value", ["", "short", "x" * 64, "change-me-Kq8vXw2ZtY7uBn4mLp9rDf6gHj1a", "abcdefg" * 9])
+    def test_needs_good_secrets(self, name, value):
+        assert problems(**GOOD | {name: value}) == [name]
+
+    def test_needs_two_of_them(self):
+        assert problems(**GOOD | {"JWT_SECRET_KEY": GOOD["SECRET_KEY"]}) == ["JWT_SECRET_KEY"]
+
+    def test_needs_to_know_the_offers_service(self):
+        assert problems(**GOOD | {"OFFERS_BASE_URL": ""}) == ["OFFERS_BASE_URL"]
+
+    def test_does_not_keep_its_data_on_a_dynos_disk(self):
+        assert problems(**GOOD | {"DYNO": "web.1", "DATABASE_URL": "sqlite:///a.db"}) == ["DATABASE_URL"]
+        assert problems(**GOOD | {"DYNO": "web.1", "DATABASE_URL": ""}) == ["DATABASE_URL"]
+
+    def test_may_keep_it_on_a_disk_of_its_own(self):
+        assert settings(**GOOD | {"DATABASE_URL": "sqlite:////data/a.db"}).database_url.database == "/data/a.db"
+
+    @pytest.mark.parametrize("value", ["1", "true", "yes"])
+    def test_has_no_debugger(self, value):
+        assert problems(**GOOD | {"FLASK_DEBUG": value}) == ["FLASK_DEBUG"]
+
+    @pytest.mark.parametrize("value", ["0", "false", "", "no"])
+    def test_a_debugger_that_is_off_does_no_harm(self, value):
+        assert settings(**GOOD | {"FLASK_DEBUG": value}).app_env == "production"
+
+    def test_everything_that_is_missing_is_named_at_once(self):
+        assert problems(APP_ENV="production", FLASK_DEBUG="1", CURRENCY="x") == [
+            "CURRENCY",
+            "SECRET_KEY",
+            "JWT_SECRET_KEY",
+            "OFFERS_BASE_URL",
+            "FLASK_DEBUG",
+        ]
+
+    def test_no_value_is_ever_told(self):
+        weak = {"SECRET_KEY": "hunter2", "JWT_SECRET_KEY": "hunter2", "DATABASE_URL": "mysql://u:hunter2@h/d"}
+        with pytest.raises(UsageError) as refusal:
+            settings(**GOOD | weak)
+
+        assert "hunter2" not in refusal.value.detail
+
+
+def test_the_repr_of_settings_holds_no_secret():
+    text = repr(settings(**GOOD, SENTRY_DSN="https://s3cr3t@sentry.example/1", OFFERS_ACCESS_TOKEN="t0k3n"))
+
+    for secret in (GOOD["SECRET_KEY"], GOOD["JWT_SECRET_KEY"], "hunter2", "r3fr3sh", "s3cr3t@", "t0k3n"):
+        assert secret not in text
+
+
+@pytest.mark.parametrize(
+    ("given", "used"),
+    [
+        ("postgres://u:p@h:5/d?sslmode=require", "postgresql+psycopg2://u:p@h:5/d?sslmode=require"),
+        ("postgresql://u:p@h/d", "postgresql+psycopg2://u:p@h/d"),
+        ("sqlite:////data/a.db", "sqlite:////data/a.db"),
+        ("sqlite://", "sqlite://"),
+    ],
+)
+def test_a_database_url_gets_the_driver_that_is_installed(given, used):
+    assert normalized_database_url(given).render_as_string(hide_password=False) == used
