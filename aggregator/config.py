@@ -135,7 +135,7 @@ def _is_timezone(value: str) -> None:
 def _is_database_url(value: str) -> None:
     try:
         backend = normalized_database_url(value).get_backend_name()
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         raise ValidationError("Not a database URL.") from None
     if backend not in ("sqlite", "postgresql"):
         raise ValidationError("Only postgresql:// and sqlite:// are known.")

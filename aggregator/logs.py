@@ -3,15 +3,19 @@
 import logging
 import re
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 SECRET_KEYS = re.compile(r"authorization|bearer|cookie|password|secret|token$|^key$|api_key", re.IGNORECASE)
-# A JWT, or what follows a word that announces a secret, wherever in a text it stands.
+# What follows a word that announces a secret, the password in a URL, and a JWT wherever in a text it stands.
 SECRET_TEXT = re.compile(
-    r"eyJ[\w-]+\.[\w-]+(\.[\w-]*)?|((?:bearer|token|password)[\"']?\s*[:=]\s*[\"']?)[^\s\"',]+", re.IGNORECASE
+    r"(?P<word>(?:authorization|bearer|token|password)[\"']?\s*[:=]\s*[\"']?(?:(?:bearer|basic)\s+)?)[^\s\"',]+"
+    r"|(?P<user>://[^\s/:@]*:)[^\s/@]+(?=@)"
+    r"|eyJ[\w-]+\.[\w-]+(?:\.[\w-]*)?",
+    re.IGNORECASE,
 )
 HIDDEN = "***"
 
@@ -61,8 +65,10 @@ def redact(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
 
 
 def _redacted(value: Any) -> Any:
-    if isinstance(value, str):
-        return SECRET_TEXT.sub(lambda match: f"{match.group(2) or ''}{HIDDEN}", value)
-    if isinstance(value, dict):
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, Mapping):
         return {k: HIDDEN if SECRET_KEYS.search(str(k)) else _redacted(v) for k, v in value.items()}
-    return value
+    if isinstance(value, list | tuple):
+        return [_redacted(element) for element in value]
+    return SECRET_TEXT.sub(lambda match: f"{match['word'] or match['user'] or ''}{HIDDEN}", str(value))

@@ -28,6 +28,7 @@ from tests.postgres import postgres
 
 BACKENDS = ("sqlite", "postgresql")
 REVISION = sa.Table("alembic_version", sa.MetaData(), sa.Column("version_num", sa.String(32)))
+NEVER = 10**9  # seconds between two ticks of the market: it moves when a test says so
 NO_SERVICE = OffersService("http://127.0.0.1:9/api/v1", "unused")  # port 9 refuses connections
 
 
@@ -40,7 +41,7 @@ def now() -> datetime:
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
     """A running offers service of the second generation."""
-    with Sandbox() as sandbox:
+    with Sandbox(tick=NEVER) as sandbox:
         yield sandbox
 
 

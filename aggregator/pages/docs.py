@@ -5,7 +5,7 @@ import secrets
 from functools import cache
 from pathlib import Path
 
-from flask import Blueprint, Response, abort, make_response, redirect, render_template, url_for
+from flask import Blueprint, Response, abort, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 ASSETS = {
@@ -47,7 +47,7 @@ def asset(name: str) -> Response:
     response.content_type = f"{ASSETS[name][1]}; charset=utf-8"
     response.cache_control.max_age = 86_400
     response.add_etag()
-    return response
+    return response.make_conditional(request)
 
 
 @cache

@@ -101,7 +101,7 @@ class TestAColdStart:
     def test_a_process_that_dies_between_answer_and_storing_costs_no_more_than_the_life_of_a_token(
         self, make_app, backend
     ):
-        with Sandbox(token_ttl=0.9) as sandbox:
+        with Sandbox(tick=10**9, token_ttl=0.9) as sandbox:
             service = OffersService(normalized_base_url(sandbox.url), sandbox.refresh_token)
             app = hasty(make_app(offers=service))
             self.die_after_the_answer(app, service)
@@ -326,7 +326,7 @@ class TestAServiceThatFails:
 
 @pytest.fixture
 def first_generation():
-    with Sandbox("v1") as sandbox:
+    with Sandbox("v1", tick=10**9) as sandbox:
         yield sandbox
 
 

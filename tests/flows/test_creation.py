@@ -242,7 +242,7 @@ class TestAServiceThatFails:
         assert circuits(app) == {}
 
     def test_that_refuses_every_token_pauses_everybody(self, make_app):
-        with Sandbox(token_ttl=1e-6) as sandbox:
+        with Sandbox(tick=10**9, token_ttl=1e-6) as sandbox:
             service = OffersService(f"{sandbox.url}/api/v1", sandbox.refresh_token)
             app = hasty(make_app(offers=service))
             for number in range(3):

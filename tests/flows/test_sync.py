@@ -560,7 +560,7 @@ class TestTheToken:
         assert 1 <= statuses(sandbox, "offers").count(401) <= 8
 
     def test_that_expires_during_a_pass_is_replaced_once_for_all(self, make_app):
-        with Sandbox(token_ttl=1.2, latency_ms=60) as sandbox:
+        with Sandbox(tick=10**9, token_ttl=1.2, latency_ms=60) as sandbox:
             service = OffersService(normalized_base_url(sandbox.url), sandbox.refresh_token)
             app = hasty(make_app(offers=service), concurrency=4)
             product_ids = [new_product(app) for _ in range(60)]
@@ -573,7 +573,7 @@ class TestTheToken:
         assert set(statuses(sandbox, "auth")) == {201}
 
     def test_that_is_refused_even_when_fresh_pauses_everybody(self, make_app):
-        with Sandbox(token_ttl=1e-6) as sandbox:  # every token has expired when it arrives
+        with Sandbox(tick=10**9, token_ttl=1e-6) as sandbox:  # every token has expired when it arrives
             service = OffersService(normalized_base_url(sandbox.url), sandbox.refresh_token)
             app = hasty(make_app(offers=service))
             for _ in range(30):
@@ -852,7 +852,7 @@ class TestAnswersThatComeLate:
 
 class TestTheFirstGeneration:
     def test_signs_up_once_registers_and_follows_offers_that_sell_out_and_come_back(self, make_app):
-        with Sandbox("v1") as sandbox:
+        with Sandbox("v1", tick=10**9) as sandbox:
             app = hasty(make_app(offers=OffersService(normalized_base_url(sandbox.url))))
             product_ids = synced_products(app, number=8)
             sold_out = back = 0
