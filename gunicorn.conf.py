@@ -4,7 +4,16 @@ import os
 import sys
 
 from aggregator.config import from_environment
+from aggregator.database import close
 from aggregator.errors import UsageError
+
+# Refuse to start on settings that cannot work, once and in words, before any worker does. This also reads .env,
+# which may say some of what follows.
+try:
+    from_environment()
+except UsageError as error:
+    print(error.detail, file=sys.stderr)
+    sys.exit(78)
 
 bind = f"{os.getenv('HOST', '0.0.0.0')}:{os.getenv('PORT', '8000')}"  # noqa: S104 - a container's own address
 workers = int(os.getenv("WEB_CONCURRENCY", "2"))
@@ -17,10 +26,7 @@ control_socket_disable = True
 worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 - gunicorn's own advice
 
 
-def on_starting(server):
-    """Refuse to start on settings that cannot work, once and in words, before any worker does."""
-    try:
-        from_environment()
-    except UsageError as error:
-        print(error.detail, file=sys.stderr)
-        sys.exit(78)
+def worker_exit(server, worker):
+    """Leave no connection behind."""
+    if getattr(worker, "wsgi", None):
+        close(worker.wsgi)

@@ -57,6 +57,13 @@ def init_app(app: Flask, url: URL, pool_size: int) -> None:
         sa.event.listen(writer, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
 
 
+def close(app: Flask) -> None:
+    """Give back the connections of a process that is about to end; the last one folds SQLite's log away."""
+    with app.app_context():
+        db.engine.dispose()
+    app.extensions["reader"].dispose()
+
+
 def _engine_options(url: URL, pool_size: int) -> dict[str, Any]:
     if url.get_backend_name() == "sqlite":
         # Python must not begin transactions of its own: the "begin" event above does.

@@ -130,9 +130,8 @@ def side_by_side(server: PostgresServer, products: int, rounds: int) -> None:
     print(f"  {'HTTP and parsing alone':<38}{_rate(rates['parse'])}   100 %")
     for percent, goal in zip(CHANGES, (60, 60, 30), strict=True):
         share = 100 * statistics.median(rates[percent]) / limit
-        print(
-            f"  {f'sync, {percent} % of the offers changed':<38}{_rate(rates[percent])}   {share:3.0f} %  (goal {goal} %)"
-        )
+        label = f"sync, {percent} % of the offers changed"
+        print(f"  {label:<38}{_rate(rates[percent])}   {share:3.0f} %  (goal {goal} %)")
 
 
 def _rate(rates: list[float]) -> str:

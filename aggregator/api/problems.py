@@ -14,6 +14,7 @@ from werkzeug.exceptions import HTTPException
 from aggregator import errors
 
 PROBLEM_JSON = "application/problem+json"
+TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}  # RFC 9110's, whatever Python's age
 STATUS: dict[type[errors.ProblemError], int] = {
     errors.NotFound: 404,
     errors.Conflict: 409,
@@ -68,7 +69,7 @@ def problem(
     status: int, detail: str | None = None, fields: Any = None, headers: dict[str, str] | None = None
 ) -> Response:
     """A response that says what went wrong."""
-    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status}
+    body = {"type": "about:blank", "title": TITLES.get(status) or HTTPStatus(status).phrase, "status": status}
     body |= {"detail": detail} if detail else {}
     body |= {"errors": fields} if fields else {}
     body["request_id"] = structlog.contextvars.get_contextvars().get("request_id", "")

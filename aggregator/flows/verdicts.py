@@ -92,7 +92,7 @@ class Verdicts:
             offers = None if digest == product.digest else contract.offers_in(answer)
         except ProductUnknown as error:
             self._answered(work.endpoint)
-            self._not_registered(product, error)
+            self._forgotten(product, error)
         except ServiceDown as error:
             self._failed(work, error)
             self.fail(work, error)
@@ -134,6 +134,12 @@ class Verdicts:
             self._not_registered(work.product, error)
         else:
             self.batch.registered.append(work.product)
+
+    def _forgotten(self, product: Claimed, error: ProductUnknown) -> None:
+        """Have a product registered again: at once, unless that has just been tried in vain."""
+        pause = jittered(registration_pause(product.attempts)) if product.attempts else 0.0
+        self.batch.not_registered.append((product, error.reason, pause))
+        self._log("product forgotten by the service", product, error)
 
     def _not_registered(self, product: Claimed, error: OffersError) -> None:
         pause = max(registration_pause(product.attempts + 1), error.retry_after or 0.0)

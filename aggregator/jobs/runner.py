@@ -12,7 +12,7 @@ import schedule
 import structlog
 from flask import Flask
 
-from aggregator import __version__
+from aggregator import __version__, database
 from aggregator.clock import utcnow
 from aggregator.database import in_transaction
 from aggregator.flows.claims import process_name
@@ -21,6 +21,7 @@ from aggregator.jobs.timetable import JOBS, Job
 from aggregator.services import jobs
 
 BEAT_SECONDS = 10.0
+TICK_SECONDS = 0.2
 STOP_SECONDS = 8.0  # a platform kills after 10 or 30
 STUCK_SECONDS = 120.0
 EX_SOFTWARE = 70
@@ -52,6 +53,7 @@ class Runner:
         self.app = app
         self.timetable = JOBS if timetable is None else timetable
         self.stop = threading.Event()
+        self.asked_to_stop = False
         self.name = process_name()
         self.started_at: datetime = utcnow()
         self.ticked_at = time.monotonic()
@@ -59,19 +61,24 @@ class Runner:
         self.running: dict[str, tuple[Future[None], Run]] = {}
         self.beaten_at = -BEAT_SECONDS
 
+    def ask_to_stop(self) -> None:
+        """Have run() come to an end. For signal handlers: they must not touch the event's lock."""
+        self.asked_to_stop = True
+
     def run(self) -> None:
-        """Run until stop is set; then let what is running come to an end."""
+        """Run until asked to stop; then let what is running come to an end."""
         clock = schedule.Scheduler()
         for job in self.timetable.values():
             clock.every(max(int(job.seconds), 1)).seconds.do(self._start, job)
         threading.Thread(target=self._watch, daemon=True, name="watchdog").start()
         log.info("worker started", worker=self.name)
         clock.run_all()
-        while not self.stop.is_set():
+        while not self.asked_to_stop:
             self.ticked_at = time.monotonic()
             self._safely(self._beat)
             clock.run_pending()
-            self.stop.wait(min(max(clock.idle_seconds or 0.0, 0.05), 1.0))
+            time.sleep(TICK_SECONDS)
+        self.stop.set()
         self._end()
 
     def _start(self, job: Job) -> None:
@@ -109,6 +116,7 @@ class Runner:
             except TimeoutError:
                 log.warning("a job did not stop in time; its claims will run out")
         self._safely(self._sign_off)
+        database.close(self.app)
         log.info("worker stopped", worker=self.name)
 
     def _sign_off(self) -> None:

@@ -28,7 +28,7 @@ def main(app: Flask, arguments: list[str]) -> int:
     runner = Runner(app)
     for number in (signal.SIGTERM, signal.SIGINT):
         # The first one stops the worker; more of them do not make it stop in a hurry.
-        signal.signal(number, lambda *_: runner.stop.set())
+        signal.signal(number, lambda *_: runner.ask_to_stop())
     runner.run()
     return 0
 

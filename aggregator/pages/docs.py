@@ -39,7 +39,7 @@ def redoc() -> Response:
 
 
 @blueprint.get("/docs/assets/<name>")
-def asset(name: str) -> Response:
+def asset(name: str) -> WerkzeugResponse:
     """A script or a style sheet of the two."""
     if name not in ASSETS:
         abort(404)

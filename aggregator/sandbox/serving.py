@@ -4,13 +4,14 @@ import argparse
 import errno
 import signal
 import sys
-import threading
+import time
 from collections.abc import Callable, Sequence
 
 from aggregator.sandbox.faults import KINDS
 from aggregator.sandbox.sandbox import DEFAULT_REFRESH_TOKEN, GENERATIONS, Sandbox
 
 DEFAULT_PORT = 8001
+LOOK_SECONDS = 0.2
 FAULT_HELP = (
     "A fault to play, as KIND[=VALUE][:RATE][@ENDPOINT], e.g. 503:0.1 or drip@offers; RATE is the share of "
     "products hit, ENDPOINT is auth, register or offers. May be given several times; of those that hit a "
@@ -34,18 +35,19 @@ def describe_kinds() -> str:
 
 def serve(sandbox: Sandbox, say: Callable[[str], object] | None = None) -> int:
     """Run the sandbox until SIGINT or SIGTERM; returns the exit code, 1 when it cannot listen."""
-    stopped = threading.Event()
+    stopped: list[int] = []  # no Event: a signal that comes while its lock is held would wait for ever
     # They stay in place afterwards: whoever stops a group of processes often signals twice, and the second
     # signal must be no error.
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopped.set())
+        signal.signal(number, lambda number, _: stopped.append(number))
     try:
         sandbox.start()
     except OSError as error:
         print(_why_not(sandbox, error), file=sys.stderr)
         return 1
     (say or _print_at_once)(_welcome(sandbox))
-    stopped.wait()
+    while not stopped:
+        time.sleep(LOOK_SECONDS)
     sandbox.stop()
     return 0
 

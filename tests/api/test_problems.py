@@ -34,10 +34,10 @@ def fail(monkeypatch):
         ("POST", "/healthz", {}, 405, "Method Not Allowed"),
         ("POST", "/api/v1/products", {"data": b"{", "content_type": "application/json"}, 400, "Bad Request"),
         ("POST", "/api/v1/products", {"data": b"{}", "content_type": "text/x"}, 415, "Unsupported Media Type"),
-        ("POST", "/api/v1/products", {"json": {"name": ""}}, 422, "Unprocessable Entity"),
-        ("GET", "/api/v1/products?page=0", {}, 422, "Unprocessable Entity"),
-        ("GET", "/api/v1/products?sort=x", {}, 422, "Unprocessable Entity"),
-        ("POST", "/api/v1/products", {"json": {"name": "x" * 2**20}}, 413, "Request Entity Too Large"),
+        ("POST", "/api/v1/products", {"json": {"name": ""}}, 422, "Unprocessable Content"),
+        ("GET", "/api/v1/products?page=0", {}, 422, "Unprocessable Content"),
+        ("GET", "/api/v1/products?sort=x", {}, 422, "Unprocessable Content"),
+        ("POST", "/api/v1/products", {"json": {"name": "x" * 2**20}}, 413, "Content Too Large"),
     ],
 )
 def test_every_error_is_a_problem_with_the_id_of_its_request(client, method, path, options, status, title):

@@ -27,6 +27,7 @@ from aggregator.models import (
 from aggregator.sandbox import Call, Sandbox
 from tests.builders import LONG_AGO, edit, stored
 
+STANDSTILL = 10**9  # seconds of a tick
 SECONDS = 1.0  # for a call: an answer takes some milliseconds, but other tests may have the processor
 
 

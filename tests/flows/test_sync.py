@@ -174,12 +174,25 @@ class TestRegistration:
         feed = feeds(app)[first]
         assert feed.status == Registration.PENDING
         assert feed.reason == "the offers service does not know the product"
-        assert 4 < due_in(feed) <= 6
+        assert due_in(feed) <= 0
         assert open_offers(app, first) == offers
         make_due(app)
         settle(app)
         assert_in_step(app, sandbox, [first, second])
         assert list(sandbox.registered) == [second, first]
+
+    def test_a_product_that_is_forgotten_as_soon_as_it_is_registered_is_not_registered_time_and_again(
+        self, app, sandbox
+    ):
+        (product_id,) = synced_products(app, number=1)
+        sandbox.calls.clear()
+        sandbox.faults = ["404@offers"]
+        make_due(app)
+        settle(app)
+
+        assert statuses(sandbox, "register") == [409]
+        assert statuses(sandbox, "offers") == [404, 404]
+        assert 14 < due_in(feeds(app)[product_id]) <= 18
 
     def test_an_id_of_ours_that_is_registered_already_was_registered_by_us(self, app, sandbox, products):
         sync(app)

@@ -57,7 +57,7 @@ def running(app: Flask, *timetable: Job) -> Iterator[Runner]:
     try:
         yield runner
     finally:
-        runner.stop.set()
+        runner.ask_to_stop()
         thread.join(10)
         runner.threads.shutdown(wait=False)
         assert not thread.is_alive()

@@ -1,0 +1,50 @@
+# What one does here, by name; `make` alone lists it. All of it happens inside .venv.
+
+BIN := .venv/bin
+COMPILE := $(BIN)/python -m piptools compile --quiet --strip-extras \
+	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
+
+# PYTHON=python3.12 chooses the interpreter that .venv is made with, ARGS is handed on to the tool.
+export PYTHON
+export CUSTOM_COMPILE_COMMAND := make requirements
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check format requirements bench-sync clean runtime development
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+
+# The last line of a recipe is one plain command, so that make itself starts it and hands signals on to it.
+run: runtime ## Install, migrate, and run everything on this machine with some products (PORT, SANDBOX_PORT)
+	@$(BIN)/python -m aggregator.cli.demo
+
+test: development ## Install and run all tests, on SQLite and on PostgreSQL (ARGS="-k offers")
+	@$(BIN)/python -m pytest -n auto $(ARGS)
+
+check: development ## Lint, check the format and the types
+	@$(BIN)/python -m ruff check .
+	@$(BIN)/python -m ruff format --check .
+	@$(BIN)/python -m mypy
+
+format: development ## Bring the code into the house's form
+	@$(BIN)/python -m ruff check --fix .
+	@$(BIN)/python -m ruff format .
+
+# Compiled with the oldest Python supported: what only that one needs must be on the list too.
+requirements: development ## Write requirements*.txt from requirements*.in (ARGS=--upgrade)
+	@$(COMPILE) $(ARGS) requirements.in
+	@$(COMPILE) $(ARGS) requirements-dev.in
+
+bench-sync: development ## Measure how fast offers are synced
+	@$(BIN)/python -m benchmarks.sync $(ARGS)
+
+clean: ## Remove .venv, caches, and the database and logs of `make run`
+	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .benchmarks
+	@rm -rf instance/logs instance/demo.db instance/demo.db-wal instance/demo.db-shm
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+runtime:
+	@sh scripts/venv.sh requirements.txt
+
+development:
+	@sh scripts/venv.sh requirements-dev.txt
