@@ -62,6 +62,8 @@ class ProblemApi(Api):  # type: ignore[misc] # flask-smorest has no types
         }
         code = error.code or 500
         detail = data.get("message") or (error.description if code < 500 else None)
+        if data.get("messages"):
+            detail = "Some of it is not as it should be; errors says what."
         return problem(code, detail, data.get("messages"), headers)
 
 

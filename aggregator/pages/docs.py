@@ -13,9 +13,12 @@ ASSETS = {
     "swagger-ui-bundle.js": ("swagger_bundle.js", "text/javascript"),
     "redoc.standalone.js": ("redoc.js", "text/javascript"),
 }
-# The one thing that ReDoc would fetch from elsewhere: its maker's logo.
+# What ReDoc would fetch from elsewhere, its maker's logo, and what takes its place, its maker's name.
 OUTSIDE = [b"https://cdn.redoc.ly/redoc/logo-mini-full.svg", b"https://cdn.redoc.ly/redoc/logo-mini.svg"]
-NOTHING = b"data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg'/%3E"
+NAME = (
+    b"data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' width='62' height='18'%3E"
+    b"%3Ctext y='13' font-family='sans-serif' font-size='13'%3ERedocly%3C/text%3E%3C/svg%3E"
+)
 
 blueprint = Blueprint("docs", __name__)
 
@@ -58,7 +61,7 @@ def _content(name: str) -> bytes:
     assert spec.submodule_search_locations
     content = (Path(spec.submodule_search_locations[0]) / ASSETS[name][0]).read_bytes()
     for address in OUTSIDE:
-        content = content.replace(address, NOTHING)
+        content = content.replace(address, NAME)
     return content
 
 

@@ -801,6 +801,11 @@ class TestSeveralAtOnce:
 
 
 class TestAnswersThatComeLate:
+    @pytest.fixture(autouse=True)
+    def claim_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A pass that waits for answers does not look for more that is due: it might take back what it lost."""
+        monkeypatch.setattr("aggregator.flows.claims.PAUSE_SECONDS", 60)
+
     @contextmanager
     def a_slow_pass(self, app: Flask, sandbox: Sandbox, endpoint: str, number: int) -> Iterator[dict]:
         """A pass whose requests have been made and not yet answered; what it did is there afterwards."""
