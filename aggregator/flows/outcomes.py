@@ -49,7 +49,11 @@ class Batch:
     @property
     def is_full(self) -> bool:
         """Whether the batch is large enough to be written."""
-        return len(self.answers) >= BATCH_PRODUCTS or self.offers >= BATCH_OFFERS
+        return (
+            len(self.answers) >= BATCH_PRODUCTS
+            or self.offers >= BATCH_OFFERS
+            or len(self.failed) + len(self.registered) + len(self.not_registered) >= BATCH_PRODUCTS
+        )
 
     @property
     def is_old(self) -> bool:

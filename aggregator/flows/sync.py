@@ -83,12 +83,12 @@ class Sync:
         """Work off all that is due, and count what was done."""
         try:
             for ended in self.settings.requests.exchange(self._requests()):
-                self.alive()
                 if ended is not None:
                     self._take(*ended)
                 elif self._out_of_time():
                     break
                 if self.verdicts.batch.is_full or (ended is None and self.verdicts.batch.is_old):
+                    self.alive()
                     self._write_behind()
             self._give_back_the_rest()
             self._trip(self.verdicts.tripped(at_end=True))
@@ -160,10 +160,12 @@ class Sync:
             return
         if again:
             self.queue.append(again)
+        if self.verdicts.alarmed:
+            self.verdicts.alarmed = False
+            self._trip(self.verdicts.tripped())
         if self.verdicts.recovered:
             self.writes.append(self._submit(_note_recovered, self.verdicts.recovered.copy()))
             self.verdicts.recovered.clear()
-        self._trip(self.verdicts.tripped())
 
     def _trip(self, tripped: tuple[Endpoint, str, float | None] | None) -> None:
         """Keep everybody from a call that fails for all, if there is one."""

@@ -46,6 +46,7 @@ class Verdicts:
         self.recovered: set[Endpoint] = set()
         self.in_a_row: dict[Endpoint, int] = {Endpoint.REGISTER: 0, Endpoint.OFFERS: 0}
         self.last_failure = ServiceDown("")
+        self.alarmed = False  # something failed that may concern more than its product
         self.told: set[Endpoint] = set()
         self.logged = 0
 
@@ -159,6 +160,7 @@ class Verdicts:
         tries = product.failures if work.endpoint is Endpoint.OFFERS else product.attempts // 2
         if not tries or work.endpoint in self.failing:
             self.in_a_row[work.endpoint] += 1
+            self.alarmed = True
             self.last_failure = error
 
     def _log(self, event: str, product: Claimed, reason: object) -> None:

@@ -38,7 +38,8 @@ def run_job(job: Job, run: Run) -> Summary | None:
     summary, error = None, None
     try:
         summary = job.run(run)
-        log.info("job done", job=job.name, **summary)
+        if summary:
+            log.info("job done", job=job.name, **summary)
     except Exception:
         error = traceback.format_exc()
         log.exception("job failed", job=job.name)

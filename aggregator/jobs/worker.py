@@ -30,6 +30,8 @@ def main(app: Flask, arguments: list[str]) -> int:
         # The first one stops the worker; more of them do not make it stop in a hurry.
         signal.signal(number, lambda *_: runner.ask_to_stop())
     runner.run()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)  # Python takes our handlers away before the process is gone
     return 0
 
 
