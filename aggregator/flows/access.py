@@ -44,10 +44,13 @@ class TokenSource:
         deadline = time.monotonic() + self.patience
         while True:
             with transaction():
-                token = access.stored_token(self.service.fingerprint)
-                pause = None if token else access.pauses().get(Endpoint.AUTH)
-                # Whoever gets the lease looked at the row in the same transaction: nobody has just renewed it.
+                token, pause = self._look()
                 leased = not token and not pause and access.take_lease(self.holder)
+                if leased:
+                    # Again, now that the row is ours: on PostgreSQL somebody may have finished in between.
+                    token, pause = self._look()
+                    if token or pause:
+                        access.give_back_lease(self.holder)
             if token:
                 return token
             if pause:
@@ -57,6 +60,11 @@ class TokenSource:
             if time.monotonic() > deadline:
                 raise ServiceDown("another process is fetching the access token")
             time.sleep(POLL_SECONDS)
+
+    def _look(self) -> tuple[AccessToken | None, access.Pause | None]:
+        """The stored token or, where there is none, why none is to be asked for now."""
+        token = access.stored_token(self.service.fingerprint)
+        return token, None if token else access.pauses().get(Endpoint.AUTH)
 
     def replacement(self, rejected: AccessToken) -> AccessToken:
         """The token to use after one was refused. OffersError where there is none to be had now.

@@ -20,7 +20,7 @@ from aggregator.clients.many import ManyRequests
 from aggregator.clients.offers import AccessToken, OffersError, TokenRefused
 from aggregator.clients.wire import Reply, Request, TransportError
 from aggregator.clock import utcnow
-from aggregator.database import transaction
+from aggregator.database import in_transaction
 from aggregator.flows.access import TokenSource
 from aggregator.flows.claims import Claim, Claims, needs_registration
 from aggregator.flows.outcomes import Batch, write
@@ -117,6 +117,7 @@ class Sync:
 
     def _claim(self) -> None:
         """Queue the next claim, if there is one by now."""
+        self.alive()
         claim = self.claims.next(busy=bool(self.under_way))
         if claim is None:
             return
@@ -240,15 +241,17 @@ class Sync:
 
 def _note_recovered(endpoints: set[Endpoint]) -> Counter[str]:
     """Let everybody make these calls again."""
-    with transaction():
-        closed = [access.close_circuit(endpoint) for endpoint in endpoints]
-        if any(closed):
-            feeds.hurry()
+    in_transaction(lambda: _close(endpoints))
     return Counter()
+
+
+def _close(endpoints: set[Endpoint]) -> None:
+    closed = [access.close_circuit(endpoint) for endpoint in endpoints]
+    if any(closed):
+        feeds.hurry()
 
 
 def _note_tripped(endpoint: Endpoint, reason: str, seconds: float | None) -> Counter[str]:
     """Keep everybody from making this call for a while."""
-    with transaction():
-        access.open_circuit(endpoint, reason, seconds)
+    in_transaction(lambda: access.open_circuit(endpoint, reason, seconds))
     return Counter()

@@ -2,6 +2,7 @@
 
 import argparse
 import gc
+import os
 import signal
 import socket
 import sys
@@ -29,9 +30,11 @@ def main(app: Flask, arguments: list[str]) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         # The first one stops the worker; more of them do not make it stop in a hurry.
         signal.signal(number, lambda *_: runner.ask_to_stop())
-    runner.run()
+    ended = runner.run()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)  # Python takes our handlers away before the process is gone
+    if not ended:
+        os._exit(0)  # Python would wait for the thread of a job that does not stop
     return 0
 
 

@@ -29,7 +29,7 @@ def end_run(run_id: int, now: datetime, summary: Mapping[str, object] | None, er
     run = db.session.get(JobRun, run_id)
     if run is None:
         return
-    if summary is None and error is None:
+    if not summary and error is None:
         db.session.delete(run)
         return
     run.status = RunStatus.FAILED if error else RunStatus.DONE
