@@ -57,7 +57,8 @@ def start() -> Flask:
     try:
         settings = config.from_environment()
         if settings.sentry_dsn:
-            sentry_sdk.init(settings.sentry_dsn, send_default_pii=False)
+            # The local variables of a frame that failed may well be a token.
+            sentry_sdk.init(settings.sentry_dsn, send_default_pii=False, include_local_variables=False)
         return create_app(settings)
     except errors.UsageError as error:
         print(error.detail, file=sys.stderr)

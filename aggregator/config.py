@@ -15,6 +15,11 @@ from aggregator.clients.offers import OffersService, normalized_base_url
 from aggregator.errors import UsageError
 
 ROOT = Path(__file__).resolve().parents[1]
+NAMES = (
+    *("APP_ENV", "DATABASE_URL", "DB_POOL_SIZE", "OFFERS_BASE_URL", "OFFERS_REFRESH_TOKEN", "OFFERS_ACCESS_TOKEN"),
+    *("SECRET_KEY", "JWT_SECRET_KEY", "SYNC_INTERVAL_SECONDS", "SYNC_CONCURRENCY", "TIMEZONE", "CURRENCY"),
+    *("SENTRY_DSN", "LOG_FORMAT", "HOST", "PORT", "WEB_CONCURRENCY", "WEB_THREADS"),
+)
 MIN_SECRET_LENGTH = 32
 # In development the offers service is the sandbox, as `flask sandbox run` starts it.
 SANDBOX_URL = "http://127.0.0.1:8001"
@@ -45,8 +50,9 @@ def from_environment(dotenv: bool = True) -> Settings:
     if dotenv and os.environ.get("APP_ENV") != "production":
         env.read_env(str(ROOT / ".env"), recurse=False)
     # A name with nothing behind it, as .env.example has them, is a name that is not set.
-    for name in [name for name, value in os.environ.items() if not value.strip()]:
-        del os.environ[name]
+    for name in NAMES:
+        if not os.environ.get(name, "").strip():
+            os.environ.pop(name, None)
     app_env = env.str("APP_ENV", "development", validate=validate.OneOf(["development", "production"]))
     values: dict[str, Any] = {
         "app_env": app_env,
@@ -89,7 +95,9 @@ def _offers_service(env: Env) -> OffersService:
     if not base_url:
         base_url, refresh_token = SANDBOX_URL, refresh_token or SANDBOX_REFRESH_TOKEN
     access_token = env.str("OFFERS_ACCESS_TOKEN", "")
-    return OffersService(normalized_base_url(base_url), refresh_token or None, access_token or None)
+    # A secret that comes out of a file often brings the end of its line along.
+    tokens = [token.strip() or None if token else None for token in (refresh_token, access_token)]
+    return OffersService(normalized_base_url(base_url), *tokens)
 
 
 def _invalid(env: Env) -> list[str]:

@@ -5,6 +5,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,7 +19,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from aggregator.models import Base
-from aggregator.sql import Row, Select
+from aggregator.sql import Row, Select, now_plus
 
 # Nothing is expired on commit: what a service returned may be read after its transaction.
 db = SQLAlchemy(metadata=Base.metadata, session_options={"expire_on_commit": False})
@@ -27,6 +28,9 @@ BUSY_TIMEOUT_MS = 5_000
 POSTGRESQL_LIMITS = (
     "-c statement_timeout=10000 -c lock_timeout=3000 -c idle_in_transaction_session_timeout=30000 -c timezone=UTC"
 )
+QUIET = {"hide_parameters": True}  # an error shall not tell the token that could not be stored
+# A host that has vanished says nothing; without these a thread would wait for it for a quarter of an hour.
+GONE_HOST = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 10_000}
 TURN_OFF = (
     "SELECT set_config(name, 'off', true) FROM unnest(ARRAY['enable_seqscan', 'enable_hashjoin',"
     " 'enable_mergejoin', 'enable_bitmapscan', 'synchronous_commit']) AS name"
@@ -67,9 +71,10 @@ def close(app: Flask) -> None:
 def _engine_options(url: URL, pool_size: int) -> dict[str, Any]:
     if url.get_backend_name() == "sqlite":
         # Python must not begin transactions of its own: the "begin" event above does.
-        return {"connect_args": {"isolation_level": None, "check_same_thread": False}}
+        return {**QUIET, "connect_args": {"isolation_level": None, "check_same_thread": False}}
     return {
-        "connect_args": {"options": POSTGRESQL_LIMITS, "connect_timeout": 3},
+        **QUIET,
+        "connect_args": {"options": POSTGRESQL_LIMITS, "connect_timeout": 3, **GONE_HOST},
         "pool_size": pool_size,
         "max_overflow": 0,
         "pool_timeout": 3,
@@ -112,6 +117,12 @@ def in_transaction(work: Callable[[], T]) -> T:
                 raise
             time.sleep(random.uniform(0, 0.05) * attempt)  # noqa: S311 - jitter
     raise AssertionError("unreachable")
+
+
+def database_now() -> datetime:
+    """The database's clock, in the session's transaction: the hosts' may disagree."""
+    now: datetime = db.session.connection().scalar(sa.select(now_plus(0)))
+    return now
 
 
 def dialect() -> str:

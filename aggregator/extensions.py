@@ -1,5 +1,6 @@
 """What create_app() puts into the app, for the entry points to take out again."""
 
+from secrets import token_hex
 from typing import cast
 
 from flask import Flask, current_app
@@ -39,7 +40,7 @@ def tokens(seconds: float | None = None) -> TokenSource:
     """The running app's way to an access token; with seconds, all its calls together take no longer."""
     single = cast(SingleRequests, current_app.extensions["single"])
     send = single.send if seconds is None else single.within(seconds)
-    return TokenSource(settings().offers, send, process_name())
+    return TokenSource(settings().offers, send, f"{process_name()}:{token_hex(4)}")
 
 
 def sync_settings() -> SyncSettings:

@@ -64,6 +64,11 @@ def redact(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     return {key: HIDDEN if SECRET_KEYS.search(key) else _redacted(value) for key, value in event.items()}
 
 
+def redacted(text: str) -> str:
+    """The text without what looks like a secret in it."""
+    return str(_redacted(text))
+
+
 def _redacted(value: Any) -> Any:
     if value is None or isinstance(value, bool | int | float):
         return value

@@ -7,7 +7,7 @@ from flask import Response, request
 from flask.views import MethodView
 
 from aggregator.api.parsing import Blueprint
-from aggregator.api.requests import expected_version, request_id, request_key
+from aggregator.api.requests import expected_versions, request_id, request_key
 from aggregator.api.responses import PAGE_HEADERS, json_response, not_modified, page_response, tagged
 from aggregator.clock import utcnow
 from aggregator.database import in_transaction
@@ -93,13 +93,13 @@ class Product(MethodView):
     @blueprint.alt_response(412, description="Somebody has edited it meanwhile")
     def delete(self, headers: dict[str, str], product_id: UUID) -> None:
         """Delete a product; its history is kept"""
-        version = expected_version()
-        in_transaction(lambda: catalog.remove(product_id, utcnow(), version))
+        versions = expected_versions()
+        in_transaction(lambda: catalog.remove(product_id, utcnow(), versions))
 
 
 def _changed(product_id: UUID, fields: dict[str, Any]) -> Response:
-    version = expected_version()
-    in_transaction(lambda: catalog.change(product_id, fields, utcnow(), version))
+    versions = expected_versions()
+    in_transaction(lambda: catalog.change(product_id, fields, utcnow(), versions))
     return _shown(product_id)
 
 

@@ -1,7 +1,7 @@
 """Health, for platforms and operators."""
 
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from flask import Blueprint, Response, current_app, jsonify
@@ -33,7 +33,7 @@ def readyz() -> tuple[Response, int]:
         return jsonify(status="unready", reason="the database does not answer, or is empty"), 503
     if not schema_will_do(revision):
         return jsonify(status="unready", reason="the schema is not the one this version needs"), 503
-    return jsonify(status="ready"), 200
+    return jsonify(status="degraded" if health.paused_calls() else "ready"), 200
 
 
 @blueprint.get("/status")
@@ -48,7 +48,10 @@ def status() -> Response:
 
 def _status() -> dict[str, Any]:
     try:
-        state = health.status()
+        offers = settings().offers
+        state = health.status(offers.fingerprint)
+        if offers.access_token and not offers.refresh_token:
+            state = replace(state, token="given")  # noqa: S106 - the word, not a token
     except SQLAlchemyError:
         return {"status": "down", "problems": ["the database does not answer, or is empty"]}
     problems = state.problems(settings().sync_interval_seconds)

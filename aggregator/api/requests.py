@@ -54,10 +54,8 @@ def request_key(key: str | None, fields: dict[str, Any]) -> RequestKey | None:
     return RequestKey(EVERYBODY, key, request_digest(request.method, request.path.rstrip("/"), fields))
 
 
-def expected_version() -> int | None:
-    """The version of the product that the client means to change, if it sent If-Match with one."""
+def expected_versions() -> set[int | None] | None:
+    """The versions of the product that the client means to change, if it sent If-Match."""
     if not request.if_match or request.if_match.star_tag:
         return None
-    versions = {version_in(tag) for tag in request.if_match.as_set()}
-    known = versions.pop() if len(versions) == 1 else None
-    return -1 if known is None else known  # -1 is no product's version
+    return {version_in(tag) for tag in request.if_match.as_set()}

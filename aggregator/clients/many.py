@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import pycurl
@@ -24,6 +25,8 @@ K = TypeVar("K")
 SLOW_SECONDS = 1.0
 SLOW_PER_FAST = 4
 PAUSE_SECONDS = 0.05
+# A worker has little memory, and a hundred answers of the largest size would not fit.
+MAX_HELD_BYTES = 64 * 1024 * 1024
 _REASONS = {
     pycurl.E_OPERATION_TIMEDOUT: TIMED_OUT,
     pycurl.E_FILESIZE_EXCEEDED: TOO_LARGE,
@@ -34,11 +37,19 @@ _REASONS = {
 }
 
 
+@dataclass
+class _Held:
+    """How much of the answers that are under way is held in memory, of all of them together."""
+
+    bytes: int = 0
+
+
 class _Transfer(Generic[K]):
     """One reusable libcurl handle and what it is carrying."""
 
-    def __init__(self, seconds: float, max_bytes: int) -> None:
+    def __init__(self, seconds: float, max_bytes: int, held: "_Held") -> None:
         self.max_bytes = max_bytes
+        self.held = held
         self.handle = handle = pycurl.Curl()
         handle.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
         handle.setopt(pycurl.FOLLOWLOCATION, False)
@@ -70,7 +81,8 @@ class _Transfer(Generic[K]):
 
     def _receive(self, chunk: bytes) -> int:
         self.size += len(chunk)
-        if self.size > self.max_bytes:
+        self.held.bytes += len(chunk)
+        if self.size > self.max_bytes or self.held.bytes > MAX_HELD_BYTES:
             return 0  # tells libcurl to give up; a chunked answer announces no size
         self.chunks.append(chunk)
         return len(chunk)
@@ -122,6 +134,7 @@ class _Exchange(Generic[K]):
         self.active: dict[pycurl.Curl, _Transfer[K]] = {}
         self.idle: list[_Transfer[K]] = []
         self.slow = 0
+        self.held = _Held()
         self.multi = pycurl.CurlMulti()
         self.multi.setopt(pycurl.M_MAXCONNECTS, limits.concurrency * (1 + SLOW_PER_FAST))
 
@@ -135,7 +148,9 @@ class _Exchange(Generic[K]):
                 break
             if item is None:
                 break
-            transfer = self.idle.pop() if self.idle else _Transfer[K](self.limits.seconds, self.limits.max_bytes)
+            transfer = (
+                self.idle.pop() if self.idle else _Transfer[K](self.limits.seconds, self.limits.max_bytes, self.held)
+            )
             handle = transfer.load(*item)
             self.active[handle] = transfer
             self.multi.add_handle(handle)
@@ -148,6 +163,7 @@ class _Exchange(Generic[K]):
         for handle, error in [(handle, None) for handle in done] + [(failure[0], failure[1]) for failure in failed]:
             self.multi.remove_handle(handle)
             transfer = self.active.pop(handle)
+            self.held.bytes -= transfer.size
             yield transfer, error
             self.idle.append(transfer)
 

@@ -64,6 +64,13 @@ class AccessToken:
     value: str
     expires_at: datetime | None
 
+    def confirms(self, refused: "AccessToken") -> bool:
+        """Whether this, got in place of one that was refused, says that the token is good and the call was not.
+
+        The service said that a token is still valid, and ours has not run out.
+        """
+        return self == refused
+
     def expires_soon(self, now: datetime) -> bool:
         """Whether it is time to ask whether there is another."""
         return self.expires_at is not None and self.expires_at - now < SOON

@@ -65,6 +65,11 @@ class _Watched:
 
     sock: socket.socket | None
 
+    def _new_conn(self) -> socket.socket:
+        sock: socket.socket = super()._new_conn()  # type: ignore[misc]
+        _in_thread.exchange.use(sock)  # TLS is still to come, and it may take its time
+        return sock
+
     def connect(self) -> None:
         super().connect()  # type: ignore[misc]
         assert self.sock is not None

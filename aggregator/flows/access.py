@@ -39,8 +39,6 @@ class TokenSource:
 
     def token(self) -> AccessToken:
         """A token that should be good. OffersError where there is none to be had now."""
-        if self.service.access_token and not self.service.refresh_token:
-            return AccessToken(self.service.access_token, None)
         deadline = time.monotonic() + self.patience
         while True:
             with transaction():
@@ -63,13 +61,16 @@ class TokenSource:
 
     def _look(self) -> tuple[AccessToken | None, access.Pause | None]:
         """The stored token or, where there is none, why none is to be asked for now."""
+        if self.service.access_token and not self.service.refresh_token:
+            pause = access.pauses().get(Endpoint.AUTH)
+            return None if pause else AccessToken(self.service.access_token, None), pause
         token = access.stored_token(self.service.fingerprint)
         return token, None if token else access.pauses().get(Endpoint.AUTH)
 
     def replacement(self, rejected: AccessToken) -> AccessToken:
         """The token to use after one was refused. OffersError where there is none to be had now.
 
-        It is the same one where the service says that it is valid: then it was the call that was refused.
+        It is the same one where the service says that one is still valid; see AccessToken.confirms().
         """
         if rejected.expires_at is None:
             # The first generation gives one token for ever; a new one would not know our products.
@@ -79,9 +80,15 @@ class TokenSource:
             access.doubt_token(rejected.value)
         return self.token()
 
-    def refused_again(self) -> None:
-        """Note that a fresh token was refused as well: nobody is to try for a while."""
-        self._give_up("a fresh access token is refused", REFUSED_SECONDS)
+    def refused_again(self, token: AccessToken, first: AccessToken) -> None:
+        """Note that the token to use after the first one was refused as well: nobody is to try for a while."""
+        if token.value != first.value:
+            self._give_up("a fresh access token is refused", REFUSED_SECONDS)
+            return
+        # The service holds a token for valid, and it is not ours: one was given out whose answer was lost.
+        with transaction():
+            access.drop_token(token.value)
+        self._give_up("another access token is still valid", HELD_SECONDS)
 
     def _renew(self) -> AccessToken:
         reply = self.send(self.service.auth_request())

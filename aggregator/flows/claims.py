@@ -7,6 +7,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from itertools import count
 from os import getpid
+from secrets import token_hex
 from time import monotonic
 from uuid import UUID
 
@@ -26,8 +27,7 @@ QUICK_SECONDS = 2.0
 SLOW_SECONDS = 10.0
 PAUSE_SECONDS = 1.0  # after there was nothing due
 
-STATUS_FOR = {Endpoint.REGISTER: Registration.PENDING, Endpoint.OFFERS: Registration.REGISTERED}
-
+_RANDOM = token_hex(4)
 _numbers = count(1)
 
 
@@ -41,8 +41,8 @@ class Claim:
 
 
 def process_name() -> str:
-    """The name of this process among all that share the database."""
-    return f"{socket.gethostname()[:40]}:{getpid()}"
+    """The name of this process among all that share the database; containers may share host name and number."""
+    return f"{socket.gethostname()[:40]}:{getpid()}:{_RANDOM}"
 
 
 class Claims:
@@ -101,10 +101,11 @@ class Claims:
         paused, failing = access.pauses(), access.failing()
         if self._stopped or Endpoint.AUTH in paused:
             return Claim()
-        well = [status for endpoint, status in STATUS_FOR.items() if endpoint not in failing]
-        products = feeds.claim_due(claim_name(), self._size, well) if well else []
-        for endpoint in failing - paused.keys() - {Endpoint.AUTH}:
-            products += feeds.claim_due(claim_name(), PROBE, [STATUS_FOR[endpoint]])
+        calls = {Endpoint.REGISTER, Endpoint.OFFERS} - paused.keys()
+        well = calls - failing
+        products = feeds.claim_due(claim_name(), self._size, well, self._fingerprint) if well else []
+        for endpoint in calls & failing:
+            products += feeds.claim_due(claim_name(), PROBE, [endpoint], self._fingerprint)
         return self._described(products, failing)
 
     def _claim_one(self) -> Claim:

@@ -98,18 +98,13 @@ def _register(tokens: TokenSource, product: Claimed, request_id: str) -> None:
     try:
         _call(tokens, token, product, request_id)
     except TokenRefused:
-        fresh = tokens.replacement(token)
+        other = tokens.replacement(token)
         try:
-            _call(tokens, fresh, product, request_id)
+            _call(tokens, other, product, request_id)
         except TokenRefused:
-            if fresh.value != token.value:
-                tokens.refused_again()
+            if not other.confirms(token):
+                tokens.refused_again(other, token)
             raise
-    except ServiceDown as error:
-        if error.reason != BUSY:
-            reason, retry_after = error.reason, error.retry_after
-            in_transaction(lambda: access.count_failure(Endpoint.REGISTER, reason, retry_after))
-        raise
 
 
 def _call(tokens: TokenSource, token: AccessToken, product: Claimed, request_id: str) -> None:
@@ -118,6 +113,11 @@ def _call(tokens: TokenSource, token: AccessToken, product: Claimed, request_id:
     request = service.register_request(headers, product.product_id, product.name, product.description)
     try:
         contract.read_registration(tokens.send(request))
+    except ServiceDown as error:
+        if error.reason != BUSY:
+            reason, retry_after = error.reason, error.retry_after
+            in_transaction(lambda: access.count_failure(Endpoint.REGISTER, reason, retry_after))
+        raise
     except ProductTaken:
         if product.id_is_ours:
             return  # nobody else can have made this id: an earlier try got through

@@ -9,14 +9,14 @@ from typing import Any
 import structlog
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
-from aggregator.clock import utcnow
-from aggregator.database import in_transaction
+from aggregator.database import database_now, in_transaction
 from aggregator.services import feeds, sync
 from aggregator.services.feeds import Claimed
 
 BATCH_PRODUCTS = 1_000
 BATCH_OFFERS = 50_000
 BATCH_SECONDS = 0.5
+TOO_LONG = {"55P03", "57014"}  # lock_not_available, query_canceled: somebody holds a row, or there is too much
 
 log = structlog.get_logger(__name__)
 
@@ -90,7 +90,7 @@ def write(batch: Batch, fingerprint: str) -> Counter[str]:
 
 
 def _write(batch: Batch, fingerprint: str) -> Counter[str]:
-    now = utcnow()
+    now = database_now()
     done = sync.apply(batch.answers, now) if batch.answers else Counter()
     done["failed"] += len(feeds.failed(*_columns(batch.failed, 3)))
     done["registered"] += len(feeds.registered(batch.registered, fingerprint, now))
@@ -106,7 +106,8 @@ def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> Sequence[Sequence[A
 
 def _raise_if_away(error: DBAPIError) -> None:
     """Let an error through that is not about what was to be written: the next product would not fare better."""
-    if error.connection_invalidated or isinstance(error, OperationalError | InterfaceError):
+    about_rows = getattr(error.orig, "pgcode", None) in TOO_LONG
+    if error.connection_invalidated or (isinstance(error, OperationalError | InterfaceError) and not about_rows):
         raise error
 
 

@@ -74,7 +74,10 @@ class Sync:
         self.verdicts = Verdicts(settings.interval)
         self.writes: deque[Future[Counter[str]]] = deque()
         self.token: AccessToken | None = None
-        self.token_confirmed = False  # the service itself says that it is valid
+        self.refused: AccessToken | None = None  # the one that the token was got in place of
+        self.answered_before = 0  # the token was taken into use
+        self.closed: set[Endpoint] = set()  # calls that fail for all
+        self.halted = False
         self.headers: tuple[tuple[str, str], ...] = ()
         self.request_id = f"sync-{uuid4()}"
         self.stopping_at: float | None = None
@@ -105,7 +108,7 @@ class Sync:
                 self._claim()
             if self.queue:
                 work = self.queue.popleft()
-                if monotonic() - work.claimed_at > FETCH_SECONDS:
+                if work.endpoint in self.closed or monotonic() - work.claimed_at > FETCH_SECONDS:
                     self.verdicts.batch.released.append(work.product)
                     continue
                 self.under_way.add(work)
@@ -123,7 +126,7 @@ class Sync:
             return
         self.verdicts.failing |= claim.failing
         self.queue.extend(self._work(claim))
-        if self.problem:
+        if self.halted:
             self._give_back_queue()
             return
         if self.token is None or self.token.expires_soon(utcnow()):
@@ -141,7 +144,8 @@ class Sync:
     def _use(self, token: AccessToken) -> None:
         if self.token is None or token.value != self.token.value:
             self.headers = self.tokens.service.headers(token.value, self.request_id)
-            self.token_confirmed = False
+            self.refused = None
+        self.answered_before = self.verdicts.answered
         self.token = token
 
     def _request(self, work: Work) -> Request:
@@ -169,36 +173,39 @@ class Sync:
             self.verdicts.recovered.clear()
 
     def _trip(self, tripped: tuple[Endpoint, str, float | None] | None) -> None:
-        """Keep everybody from a call that fails for all, if there is one."""
+        """Keep everybody from a call that fails for all, if there is one; the other call goes on."""
         if tripped:
+            endpoint, self.problem, _ = tripped
+            self.closed.add(endpoint)
             self.writes.append(self._submit(_note_tripped, *tripped))
-            self._halt(tripped[1])
 
     def _token_refused(self, work: Work, error: TokenRefused) -> None:
         assert self.token is not None
-        if self.problem:
+        if self.halted:
             self.verdicts.batch.released.append(work.product)
             return
-        if self.token_confirmed or (work.retried and self.verdicts.answered):
+        works = self.verdicts.answered > self.answered_before
+        confirmed = self.refused is not None and self.token.confirms(self.refused)
+        if confirmed or (work.retried and works):
             self.verdicts.fail(work, error)  # the token is good: it is the product that is refused
             return
         self.queue.appendleft(work)
         try:
-            if work.retried:
-                self.tokens.refused_again()
+            if work.retried and work.headers is self.headers:
+                self.tokens.refused_again(self.token, self.refused or self.token)
                 raise error
             work.retried = True
             if work.headers is self.headers:
-                refused = self.token.value
-                self._use(self.tokens.replacement(self.token))
-                self.token_confirmed = self.token.value == refused
+                refused = self.token
+                self._use(self.tokens.replacement(refused))
+                self.refused = refused
         except OffersError as problem:
             self._halt(problem.reason)
 
     def _halt(self, problem: str) -> None:
         """Take on nothing more, and finish what is under way."""
-        if self.problem is None:
-            self.problem = problem
+        if not self.halted:
+            self.halted, self.problem = True, problem
             log.info("sync ends early", reason=problem)
         self.claims.stop()
         self._give_back_queue()

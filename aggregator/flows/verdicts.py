@@ -17,6 +17,7 @@ from aggregator.services.sync import Answer
 
 # So many products that were well before fail one after the other: it is the service, not the products.
 TRIP_AFTER = 10
+FEW = 3  # are enough where nothing else was answered in a whole pass
 TAKEN = "at the offers service this id belongs to another product"
 LOGGED_FAILURES = 20  # of one pass; the rest is in the database
 
@@ -70,7 +71,7 @@ class Verdicts:
         """
         for endpoint, failures in self.in_a_row.items():
             many = failures >= TRIP_AFTER or (failures and endpoint in self.failing)
-            if endpoint not in self.told and (many or (at_end and failures and not self.answered)):
+            if endpoint not in self.told and (many or (at_end and failures >= FEW and not self.answered)):
                 self.told.add(endpoint)
                 return endpoint, self.last_failure.reason, self.last_failure.retry_after if many else None
         return None

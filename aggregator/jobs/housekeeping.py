@@ -1,18 +1,36 @@
 """Forgets what nobody needs any more."""
 
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
 from aggregator.clock import utcnow
 from aggregator.database import in_transaction
 from aggregator.jobs.run import Run, Summary
 from aggregator.services import idempotency, jobs
 
+CLEAN_UP = "clean-up"
+CLEAN_UP_SECONDS = 3600.0
 LOST_WORKER_SECONDS = 24 * 3600.0
 
 
-def clean_up(_: Run) -> Summary:
+def clean_up_is_due() -> bool:
+    """Whether no worker has cleaned up for about an hour, however often workers are restarted."""
+    return not jobs.has_run_since(CLEAN_UP, utcnow() - timedelta(seconds=0.9 * CLEAN_UP_SECONDS))
+
+
+def clean_up(run: Run) -> Summary:
     """Forget old idempotency keys, old runs, and the workers that died without a word."""
-    now = utcnow()
     return {
-        "idempotency_keys": in_transaction(lambda: idempotency.expire(now)),
-        "job_runs": in_transaction(lambda: jobs.expire_runs(now)),
+        "idempotency_keys": _all(run, idempotency.expire),
+        "job_runs": _all(run, jobs.expire_runs),
         "workers": in_transaction(lambda: jobs.forget_lost_workers(LOST_WORKER_SECONDS)),
     }
+
+
+def _all(run: Run, expire: Callable[[datetime], int]) -> int:
+    """Expire a batch at a time, in a transaction each, until there is nothing left."""
+    now, total = utcnow(), 0
+    while not run.stop.is_set() and (expired := in_transaction(lambda: expire(now))):
+        total += expired
+        run.alive()
+    return total

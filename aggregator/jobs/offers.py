@@ -1,5 +1,6 @@
 """Keeps the offers up to date, and registers what is still to be registered."""
 
+from collections import Counter
 from collections.abc import Callable
 from uuid import UUID
 
@@ -22,8 +23,16 @@ def sync_due(run: Run) -> Summary:
 
 
 def sync(run: Run, only: UUID | None = None, progress: Callable[[int], None] = lambda products: None) -> Summary:
-    """Sync and register all that is due, or one product; count what was done, and say what got in the way."""
+    """Sync and register all that is due, or one product; count what was done, and say what got in the way.
+
+    What has just been registered is due for its first offers, so there may be more than one pass.
+    """
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
-    work = Sync(app, tokens(), sync_settings(), run.stop, only, progress, run.alive)
-    done = {name: number for name, number in work.run().items() if number}
+    done: Counter[str] = Counter()
+    while True:
+        work = Sync(app, tokens(), sync_settings(), run.stop, only, progress, run.alive)
+        last = work.run()
+        done += last
+        if work.problem or not last["registered"] or run.stop.is_set():
+            break
     return {**done, "problem": work.problem} if work.problem else {**done}

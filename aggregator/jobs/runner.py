@@ -18,6 +18,7 @@ from aggregator.database import in_transaction
 from aggregator.flows.claims import process_name
 from aggregator.jobs.run import Run, Summary
 from aggregator.jobs.timetable import JOBS, Job
+from aggregator.logs import redacted
 from aggregator.services import jobs
 
 BEAT_SECONDS = 10.0
@@ -41,7 +42,7 @@ def run_job(job: Job, run: Run) -> Summary | None:
         if summary:
             log.info("job done", job=job.name, **summary)
     except Exception:
-        error = traceback.format_exc()
+        error = redacted(traceback.format_exc())
         log.exception("job failed", job=job.name)
     in_transaction(lambda: jobs.end_run(run_id, utcnow(), summary, error))
     return summary

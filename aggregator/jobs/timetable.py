@@ -24,6 +24,6 @@ JOBS = {
     job.name: job
     for job in (
         Job("sync-offers", 1, offers.sync_due, offers.anything_due),
-        Job("clean-up", 3600, housekeeping.clean_up),
+        Job(housekeeping.CLEAN_UP, housekeeping.CLEAN_UP_SECONDS, housekeeping.clean_up, housekeeping.clean_up_is_due),
     )
 }

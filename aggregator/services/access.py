@@ -75,6 +75,11 @@ def prolong_token(fingerprint: str, seconds: float) -> AccessToken | None:
     return AccessToken(row.token, row.expires_at) if row else None
 
 
+def drop_token(useless: str) -> None:
+    """Forget a token that does not work, though the service holds one for valid: it is another that we lost."""
+    db.session.execute(sa.update(Access).where(Access.token == useless).values(token=None, expires_at=None))
+
+
 def doubt_token(rejected: str) -> None:
     """Have the token that was refused replaced, unless another process has done so already."""
     db.session.execute(sa.update(Access).where(Access.token == rejected).values(in_doubt=True))
@@ -89,8 +94,8 @@ def pauses() -> dict[Endpoint, Pause]:
 
 
 def failing() -> set[Endpoint]:
-    """The calls of which nobody knows yet that they work again; a few tries go first."""
-    return set(db.session.scalars(sa.select(Circuit.endpoint).where(Circuit.failures > 0)))
+    """The calls whose circuit was opened, and of which nobody knows yet that they work again."""
+    return set(db.session.scalars(sa.select(Circuit.endpoint).where(Circuit.retry_at.is_not(None))))
 
 
 def open_circuit(endpoint: Endpoint, reason: str, seconds: float | None = None) -> None:
@@ -113,14 +118,14 @@ def count_failure(endpoint: Endpoint, reason: str, retry_after: float | None) ->
 
 
 def close_circuit(endpoint: Endpoint) -> bool:
-    """Note that endpoint answers; true where it did not before."""
-    closed = db.session.execute(
+    """Note that endpoint answers; true where its circuit was open."""
+    opened = db.session.scalar(sa.select(Circuit.retry_at).where(Circuit.endpoint == endpoint))
+    db.session.execute(
         sa.update(Circuit)
         .where(Circuit.endpoint == endpoint, Circuit.failures > 0)
         .values(failures=0, reason=None, retry_at=None)
-        .returning(Circuit.endpoint)
     )
-    return closed.first() is not None
+    return opened is not None
 
 
 def jittered(seconds: float) -> float:

@@ -1,6 +1,6 @@
 """What can be done with products. The caller owns the transaction."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -15,6 +15,8 @@ from aggregator.models.base import table_of
 from aggregator.services import feeds
 from aggregator.services.feeds import Claimed
 from aggregator.sql import now_plus, upsert
+
+Versions = Collection[int | None] | None
 
 
 def add(product_id: UUID, fields: Mapping[str, Any], now: datetime, id_is_ours: bool = True) -> Product:
@@ -36,15 +38,15 @@ def add_missing(products: Sequence[Mapping[str, Any]], now: datetime) -> int:
     if added:
         db.session.execute(
             sa.insert(Feed),
-            [{"product_id": product_id, "due_at": now, "id_is_ours": True} for product_id in added],
+            [{"product_id": product_id, "due_at": now, "id_is_ours": False} for product_id in added],
         )
     return len(added)
 
 
-def change(product_id: UUID, fields: Mapping[str, Any], now: datetime, version: int | None = None) -> None:
-    """Edit a product; with a version, only if nobody has edited it since. A refused one gets another try."""
+def change(product_id: UUID, fields: Mapping[str, Any], now: datetime, versions: Versions = None) -> None:
+    """Edit a product; with versions, only if it is at one of them. A refused one gets another try."""
     product = _living(product_id)
-    if version is not None and version != product.version:
+    if versions is not None and product.version not in versions:
         raise EditedMeanwhile
     changed = {name: value for name, value in fields.items() if getattr(product, name) != value}
     if not changed:
@@ -57,12 +59,12 @@ def change(product_id: UUID, fields: Mapping[str, Any], now: datetime, version: 
     feeds.register_again(product_id)
 
 
-def remove(product_id: UUID, now: datetime, version: int | None = None) -> None:
+def remove(product_id: UUID, now: datetime, versions: Versions = None) -> None:
     """Delete a product softly: it is seen and synced no more, its offers are closed, its history is kept."""
     # The feed first: a sync that is writing this product's offers holds it, and finds it gone afterwards.
     feed = db.session.get(Feed, product_id, with_for_update=True)
     product = _living(product_id)
-    if version is not None and version != product.version:
+    if versions is not None and product.version not in versions:
         raise EditedMeanwhile
     if feed is not None and feed.synced_at is not None and feed.synced_at >= now:
         now = feed.synced_at + timedelta(microseconds=1)  # the history stays in order where a clock is behind

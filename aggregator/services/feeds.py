@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.types import TypeEngine
 
 from aggregator.database import db, dialect, read, tune_for_batches
-from aggregator.models import Feed, Product, Registration
+from aggregator.models import Endpoint, Feed, Product, Registration
 from aggregator.models.base import table_of
 from aggregator.models.types import GUID, UTCDateTime
 from aggregator.sql import Rows, Select, now_plus
@@ -52,24 +52,26 @@ def sync_pause(failures: int, interval: float) -> float:
     return min(interval * 2.0 ** min(failures - 1, 10), max(MAX_SYNC_PAUSE, interval))
 
 
-def claim_due(
-    claim: str, limit: int, statuses: Collection[Registration], seconds: float | None = None
-) -> list[Claimed]:
-    """Up to limit products of these statuses that are due and that nobody is working on, the longest due first."""
+def claim_due(claim: str, limit: int, endpoints: Collection[Endpoint], fingerprint: str) -> list[Claimed]:
+    """Up to limit products for which these calls are due and that nobody is working on, the longest due first.
+
+    A product that is registered with the account of fingerprint is asked for its offers, any other registered.
+    """
     tune_for_batches()
-    now = now_plus(0)
+    settled = sa.and_(Feed.status == Registration.REGISTERED, Feed.registered_with == fingerprint)
+    wanted = Feed.status != Registration.REFUSED
+    if Endpoint.REGISTER not in endpoints:
+        wanted = settled
+    elif Endpoint.OFFERS not in endpoints:
+        wanted = sa.and_(wanted, sa.not_(sa.func.coalesce(settled, sa.false())))
     due = (
         sa.select(Feed.product_id)
-        .where(
-            Feed.due_at <= now,
-            sa.or_(Feed.claimed_until.is_(None), Feed.claimed_until < now),
-            Feed.status.in_(statuses),
-        )
+        .where(Feed.due_at <= now_plus(0), _is_free(), wanted)
         .order_by(Feed.due_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
-    return _claim(claim, Feed.product_id.in_(due), seconds or CLAIM_SECONDS)
+    return _claim(claim, Feed.product_id.in_(due), CLAIM_SECONDS)
 
 
 def anything_due() -> bool:
@@ -84,18 +86,18 @@ def count_due() -> int:
 
 
 def _due(counted: bool) -> Select:
-    now = now_plus(0)
-    free = sa.or_(Feed.claimed_until.is_(None), Feed.claimed_until < now)
-    due = sa.and_(Feed.due_at <= now, free, Feed.status != Registration.REFUSED)
+    due = sa.and_(Feed.due_at <= now_plus(0), _is_free(), Feed.status != Registration.REFUSED)
     return sa.select(sa.func.count() if counted else sa.literal(1)).select_from(Feed).where(due).limit(1)
 
 
 def claim_product(claim: str, product_id: UUID) -> Claimed | None:
     """One product, due or not; None where somebody else is working on it, or it is gone."""
-    now = now_plus(0)
-    free = sa.or_(Feed.claimed_until.is_(None), Feed.claimed_until < now)
-    claimed = _claim(claim, sa.and_(Feed.product_id == product_id, free), CLAIM_SECONDS)
+    claimed = _claim(claim, sa.and_(Feed.product_id == product_id, _is_free()), CLAIM_SECONDS)
     return claimed[0] if claimed else None
+
+
+def _is_free() -> sa.ColumnElement[bool]:
+    return sa.or_(Feed.claimed_until.is_(None), Feed.claimed_until < now_plus(0))
 
 
 def claim_new(claim: str, product: Product, seconds: float) -> Claimed:

@@ -7,11 +7,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from aggregator.database import read
-from aggregator.models import Access, Circuit, Feed, Registration, Worker
+from aggregator.models import Access, Circuit, Feed, Product, Registration, Worker
 from aggregator.models.types import TIMESTAMP_FORMAT
 from aggregator.services.jobs import WORKER_LOST_SECONDS
 from aggregator.sql import Select, json_time, now_plus
 
+LATE_PENDING_SECONDS = 900.0
 LATE_INTERVALS = 3  # a product whose last sync is older than so many intervals is late
 
 
@@ -27,7 +28,7 @@ class Status:
     syncs_failing: int
     workers: int
     worker_heartbeat_age: float | None
-    token: str  # valid, expired or missing
+    token: str  # valid, expired or missing; given, where it is a setting
     paused_calls: dict[str, str]  # the calls that are not made now, and why
 
     def problems(self, interval: float) -> list[str]:
@@ -35,14 +36,13 @@ class Status:
         problems = [f"offers service, {call}: {reason}" for call, reason in self.paused_calls.items()]
         if not self.workers:
             problems.append("no worker is alive")
+        if self.oldest_pending_age is not None and self.oldest_pending_age > LATE_PENDING_SECONDS:
+            problems.append("a product has been waiting long to be registered")
+        if self.syncs_failing:
+            problems.append(f"the offers of {self.syncs_failing} products cannot be synced")
         if self.oldest_sync_age is not None and self.oldest_sync_age > LATE_INTERVALS * interval:
             problems.append("some offers have not been synced for long")
         return problems
-
-
-def ping() -> None:
-    """Return if the database answers."""
-    read(_ping)
 
 
 def schema_revision() -> str | None:
@@ -51,9 +51,14 @@ def schema_revision() -> str | None:
     return str(rows[0][0]) if rows else None
 
 
-def status() -> Status:
-    """The state of everything, of this moment."""
-    (row,) = read(_status)
+def paused_calls() -> dict[str, str]:
+    """The calls of the offers service that are not made now, and why."""
+    return {endpoint: reason or "" for endpoint, reason in read(_pauses)}
+
+
+def status(fingerprint: str) -> Status:
+    """The state of everything, of this moment; of the token, where the account is that of fingerprint."""
+    (row,) = read(_status, fingerprint=fingerprint)
     now = _moment(row.now)
     return Status(
         products=row.products,
@@ -65,7 +70,7 @@ def status() -> Status:
         workers=row.workers,
         worker_heartbeat_age=_age(now, row.heartbeat),
         token=row.token,
-        paused_calls={endpoint: reason or "" for endpoint, reason in read(_pauses)},
+        paused_calls=paused_calls(),
     )
 
 
@@ -75,10 +80,6 @@ def _moment(text: str) -> datetime:
 
 def _age(now: datetime, since: str | None) -> float | None:
     return None if since is None else round((now - _moment(since)).total_seconds(), 1)
-
-
-def _ping() -> Select:
-    return sa.select(sa.literal(1))
 
 
 def _revision() -> Select:
@@ -96,8 +97,9 @@ def _status() -> Select:
     count, registered = sa.func.count(), Feed.status == Registration.REGISTERED
     pending = Feed.status == Registration.PENDING
     alive = sa.select(count).where(Worker.beat_at > now_plus(-WORKER_LOST_SECONDS)).scalar_subquery()
+    fingerprint = sa.bindparam("fingerprint", type_=sa.String)
     token = sa.case(
-        (sa.or_(Access.token.is_(None), Access.in_doubt), "missing"),
+        (sa.or_(Access.token.is_(None), Access.in_doubt, Access.fingerprint != fingerprint), "missing"),
         (sa.or_(Access.expires_at.is_(None), Access.expires_at > now_plus(0)), "valid"),
         else_="expired",
     )
@@ -107,8 +109,12 @@ def _status() -> Select:
         feeds(count, pending).label("pending"),
         feeds(count, Feed.status == Registration.REFUSED).label("refused"),
         feeds(count, Feed.failures > 0).label("failing"),
-        feeds(json_time(sa.func.min(Feed.due_at)), pending).label("oldest_pending"),
-        feeds(json_time(sa.func.min(Feed.synced_at)), registered).label("oldest_sync"),
+        feeds(json_time(sa.func.min(Product.created_at)), pending, Product.id == Feed.product_id).label(
+            "oldest_pending"
+        ),
+        feeds(json_time(sa.func.min(sa.func.coalesce(Feed.synced_at, Feed.registered_at))), registered).label(
+            "oldest_sync"
+        ),
         alive.label("workers"),
         sa.select(json_time(sa.func.max(Worker.beat_at))).scalar_subquery().label("heartbeat"),
         sa.select(token).scalar_subquery().label("token"),

@@ -16,6 +16,7 @@ from aggregator.models.base import table_of
 from aggregator.sql import upsert
 
 KEPT = timedelta(hours=24)
+EXPIRED_AT_ONCE = 5_000
 # A first request that has not been answered after so long is not going to be: its process is gone.
 ABANDONED = timedelta(seconds=15)
 
@@ -53,7 +54,9 @@ def begin(request: RequestKey, resource_id: UUID, now: datetime) -> Earlier | No
     taken = db.session.execute(insert.on_conflict_do_nothing().returning(IdempotencyKey.key))
     if taken.first() is not None:
         return None
-    found = db.session.get_one(IdempotencyKey, (request.owner, request.key))
+    found = db.session.get(IdempotencyKey, (request.owner, request.key))
+    if found is None:
+        raise InProgress  # the first request has just come to nothing, and this one may be made again
     if found.request_digest != request.digest:
         raise Invalid("This Idempotency-Key was used for another request.")
     if found.answer is None and now - found.created_at < ABANDONED:
@@ -72,8 +75,10 @@ def forget(request: RequestKey) -> None:
 
 
 def expire(now: datetime) -> int:
-    """Forget the keys that are older than a day, and count them."""
-    expired = sa.delete(IdempotencyKey).where(IdempotencyKey.created_at < now - KEPT)
+    """Forget some of the keys that are older than a day, up to a batch, and count them."""
+    names = sa.tuple_(IdempotencyKey.owner, IdempotencyKey.key)
+    old = sa.select(IdempotencyKey.owner, IdempotencyKey.key).where(IdempotencyKey.created_at < now - KEPT)
+    expired = sa.delete(IdempotencyKey).where(names.in_(old.limit(EXPIRED_AT_ONCE)))
     return len(db.session.execute(expired.returning(IdempotencyKey.key)).all())
 
 

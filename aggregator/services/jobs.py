@@ -2,16 +2,18 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
 
-from aggregator.database import db, dialect
+from aggregator.database import db, dialect, read
 from aggregator.models import JobRun, RunStatus, Worker
 from aggregator.models.base import table_of
-from aggregator.sql import now_plus, upsert
+from aggregator.models.types import TIMESTAMP_FORMAT, UTCDateTime
+from aggregator.sql import Select, now_plus, upsert
 
 RUNS_KEPT = timedelta(days=7)
+EXPIRED_AT_ONCE = 5_000
 WORKER_LOST_SECONDS = 120.0
 MAX_ERROR = 2_000
 
@@ -45,9 +47,24 @@ def latest_runs(limit: int, job: str | None = None) -> Sequence[JobRun]:
 
 
 def expire_runs(now: datetime) -> int:
-    """Forget the runs of more than a week ago, and count them."""
-    expired = sa.delete(JobRun).where(JobRun.started_at < now - RUNS_KEPT).returning(JobRun.id)
-    return len(db.session.execute(expired).all())
+    """Forget some of the runs of more than a week ago, up to a batch, and count them."""
+    old = sa.select(JobRun.id).where(JobRun.started_at < now - RUNS_KEPT).limit(EXPIRED_AT_ONCE)
+    return len(db.session.execute(sa.delete(JobRun).where(JobRun.id.in_(old)).returning(JobRun.id)).all())
+
+
+def has_run_since(job: str, since: datetime) -> bool:
+    """Whether any worker has begun a run of job since then that did not fail."""
+    return bool(read(_run_since, job=job, since=since.astimezone(UTC).strftime(TIMESTAMP_FORMAT)))
+
+
+def _run_since() -> Select:
+    since = sa.cast(sa.bindparam("since", type_=sa.String), UTCDateTime())
+    return (
+        sa.select(sa.literal(1))
+        .select_from(JobRun)
+        .where(JobRun.job == sa.bindparam("job"), JobRun.started_at > since, JobRun.status != RunStatus.FAILED)
+        .limit(1)
+    )
 
 
 def beat(worker: str, version: str, started_at: datetime) -> None:

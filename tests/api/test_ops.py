@@ -111,7 +111,8 @@ class TestStatus:
     def test_all_is_well(self, app, client):
         moment = utcnow()
         make_product(app, feed={"synced_at": moment - timedelta(seconds=30), "due_at": moment})
-        edit(app, Access, token="t", expires_at=moment + timedelta(minutes=5))
+        fingerprint = app.extensions["settings"].offers.fingerprint
+        edit(app, Access, fingerprint=fingerprint, token="t", expires_at=moment + timedelta(minutes=5))
         add_worker(app, "host:1", timedelta(seconds=3))
 
         status = client.get("/status").json
@@ -123,10 +124,11 @@ class TestStatus:
 
     def test_what_is_wrong_is_counted_and_named(self, app, client):
         moment = utcnow()
-        make_product(app, feed={"status": Registration.PENDING, "due_at": moment - timedelta(minutes=2)})
+        make_product(app, created_at=moment - timedelta(minutes=20), feed={"status": Registration.PENDING})
         make_product(app, feed={"status": Registration.REFUSED, "due_at": moment - timedelta(minutes=9)})
         make_product(app, feed={"failures": 3, "synced_at": moment - timedelta(minutes=4)})
-        edit(app, Access, token="t", expires_at=moment - timedelta(minutes=1))
+        fingerprint = app.extensions["settings"].offers.fingerprint
+        edit(app, Access, fingerprint=fingerprint, token="t", expires_at=moment - timedelta(minutes=1))
         edit(
             app,
             Circuit,
@@ -142,11 +144,13 @@ class TestStatus:
         assert status["problems"] == [
             "offers service, offers: it answered 500",
             "no worker is alive",
+            "a product has been waiting long to be registered",
+            "the offers of 1 products cannot be synced",
             "some offers have not been synced for long",
         ]
         assert (status["products"], status["registrations_pending"], status["registrations_refused"]) == (3, 1, 1)
         assert (status["syncs_failing"], status["workers"], status["token"]) == (1, 0, "expired")
-        assert 120 <= status["oldest_pending_age"] < 130
+        assert 1200 <= status["oldest_pending_age"] < 1210
         assert 180 <= status["worker_heartbeat_age"] < 190
         assert status["paused_calls"] == {"offers": "it answered 500"}
 
@@ -176,8 +180,9 @@ class TestStatus:
         assert sandbox.refresh_token not in text
 
 
-def test_a_feed_without_a_sync_has_no_age(app, client):
+def test_a_product_that_was_never_synced_has_been_waiting_since_it_was_registered(app, client):
     product = make_product(app)
-    edit(app, Feed, Feed.product_id == product, synced_at=None)
+    registered_at = utcnow() - timedelta(minutes=7)
+    edit(app, Feed, Feed.product_id == product, synced_at=None, registered_at=registered_at)
 
-    assert client.get("/status").json["oldest_sync_age"] is None
+    assert 420 <= client.get("/status").json["oldest_sync_age"] < 430

@@ -14,7 +14,7 @@ from aggregator.clock import utcnow
 from aggregator.database import db, transaction
 from aggregator.models import Access, Circuit, Endpoint, Feed, IdempotencyKey, Product, Registration
 from aggregator.sandbox import Sandbox
-from tests.builders import create, edit, stored, the_feed
+from tests.builders import LONG_AGO, create, edit, stored, the_feed
 
 URL = "/api/v1/products"
 
@@ -394,8 +394,9 @@ class TestRegistration:
 
     def test_when_the_service_is_back_what_waited_is_due_at_once(self, app, client, sandbox):
         sandbox.faults = ["500@register"]
-        waiting = UUID(create(client).json["id"])
+        waiting, *_ = [UUID(create(client).json["id"]) for _ in range(3)]
         sandbox.faults = []
+        edit(app, Circuit, Circuit.endpoint == Endpoint.REGISTER, retry_at=LONG_AGO)
 
         create(client)
 

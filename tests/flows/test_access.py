@@ -51,7 +51,7 @@ def pause_of(app: Flask, endpoint: Endpoint) -> float:
 
 
 def health_of(app: Flask) -> tuple[str, dict[str, str]]:
-    state = in_context(app, health.status)
+    state = in_context(app, health.status, app.extensions["settings"].offers.fingerprint)
     return state.token, state.paused_calls
 
 
@@ -222,7 +222,8 @@ class TestARefusedToken:
         assert circuits(app) == {}
 
     def test_twice_in_a_row_pauses_everybody_and_shows_in_the_health(self, app, sandbox):
-        in_context(app, token_source(app).refused_again)
+        fresh, first = AccessToken("fresh", None), AccessToken("first", None)
+        in_context(app, token_source(app).refused_again, fresh, first)
 
         assert circuits(app) == {Endpoint.AUTH: (1, "a fresh access token is refused")}
         assert REFUSED_SECONDS - 1 < pause_of(app, Endpoint.AUTH) <= REFUSED_SECONDS * 1.2

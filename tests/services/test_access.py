@@ -97,6 +97,18 @@ class TestToken:
             access.store_token(OTHERS, token)
             assert access.prolong_token(US, 15) is None
 
+    def test_one_that_does_not_work_is_forgotten_and_no_other_is(self, app, token):
+        with transaction():
+            access.store_token(US, token)
+            access.drop_token("an older one")
+        assert stored_token() == token
+
+        with transaction():
+            access.drop_token(token.value)
+            assert access.prolong_token(US, 15) is None
+        assert stored_token() is None
+        assert [(row.token, row.expires_at) for row in stored(app, Access)] == [(None, None)]
+
     def test_its_repr_does_not_give_it_away(self, token):
         assert "t0k3n" not in repr(token)
 
@@ -141,22 +153,24 @@ class TestCircuits:
         with transaction():
             return {endpoint: pause.reason for endpoint, pause in access.pauses().items()}
 
+    def failing(self) -> set[Endpoint]:
+        with transaction():
+            return access.failing()
+
     def fail(self, times: int, retry_after: float | None = None) -> None:
         for _ in range(times):
             with transaction():
                 access.count_failure(Endpoint.REGISTER, "it answered 500", retry_after)
 
     def test_all_are_closed_at_first(self):
-        assert self.pauses() == {}
-        with transaction():
-            assert access.failing() == set()
+        assert (self.pauses(), self.failing()) == ({}, set())
 
     def test_two_failures_are_tolerated_and_the_third_opens_it(self):
         self.fail(2)
-        assert self.pauses() == {}
+        assert (self.pauses(), self.failing()) == ({}, set())
 
         self.fail(1)
-        assert self.pauses() == {Endpoint.REGISTER: "it answered 500"}
+        assert (self.pauses(), self.failing()) == ({Endpoint.REGISTER: "it answered 500"}, {Endpoint.REGISTER})
 
     def test_a_service_that_says_when_opens_it_at_once(self, app):
         self.fail(1, retry_after=100)
@@ -168,8 +182,8 @@ class TestCircuits:
         self.fail(3)
         with transaction():
             access.open_circuit(Endpoint.AUTH, "the credentials are refused", 60)
-            assert access.failing() == {Endpoint.REGISTER, Endpoint.AUTH}
 
+        assert self.failing() == {Endpoint.REGISTER, Endpoint.AUTH}
         assert self.pauses() == {
             Endpoint.REGISTER: "it answered 500",
             Endpoint.AUTH: "the credentials are refused",
@@ -187,11 +201,28 @@ class TestCircuits:
 
     def test_a_pause_that_is_over_keeps_the_failure_in_mind(self, app):
         self.fail(3)
-        edit(app, Circuit, retry_at=utcnow() - timedelta(seconds=1))
+        edit(app, Circuit, Circuit.endpoint == Endpoint.REGISTER, retry_at=utcnow() - timedelta(seconds=1))
 
-        assert self.pauses() == {}
+        assert (self.pauses(), self.failing()) == ({}, {Endpoint.REGISTER})
+
+    def test_one_whose_pause_is_over_is_closed_by_an_answer_as_well(self, app):
+        self.fail(3)
+        edit(app, Circuit, Circuit.endpoint == Endpoint.REGISTER, retry_at=utcnow() - timedelta(seconds=1))
+
         with transaction():
-            assert access.failing() == {Endpoint.REGISTER}
+            assert access.close_circuit(Endpoint.REGISTER)
+        assert self.failing() == set()
+        row = circuit(app, Endpoint.REGISTER)
+        assert (row.failures, row.reason, row.retry_at) == (0, None, None)
+
+    def test_an_answer_takes_back_the_tolerated_failures_and_tells_that_it_was_not_open(self, app):
+        self.fail(2)
+        assert circuit(app, Endpoint.REGISTER).failures == 2
+
+        with transaction():
+            assert not access.close_circuit(Endpoint.REGISTER)
+        row = circuit(app, Endpoint.REGISTER)
+        assert (row.failures, row.reason, row.retry_at) == (0, None, None)
 
     def test_an_answer_closes_it_and_tells_that_it_was_open(self):
         self.fail(3)
@@ -200,7 +231,7 @@ class TestCircuits:
             assert access.close_circuit(Endpoint.REGISTER)
             assert not access.close_circuit(Endpoint.REGISTER)
             assert not access.close_circuit(Endpoint.OFFERS)
-        assert self.pauses() == {}
+        assert (self.pauses(), self.failing()) == ({}, set())
 
 
 def test_a_pause_is_never_shorter_than_asked_for_and_never_the_same_for_all():

@@ -101,11 +101,33 @@ class TestChange:
     def test_an_edit_of_an_older_version_is_refused(self, app, now):
         product_id = make_product(app)
         with transaction():
-            catalog.change(product_id, {"stock": 1}, now, version=1)
+            catalog.change(product_id, {"stock": 1}, now, versions=[1])
 
         with pytest.raises(EditedMeanwhile), transaction():
-            catalog.change(product_id, {"stock": 2}, now, version=1)
-        assert stored(app, Product)[0].stock == 1
+            catalog.change(product_id, {"stock": 2}, now, versions=[1])
+        assert [(product.stock, product.version) for product in stored(app, Product)] == [(1, 2)]
+
+    def test_an_edit_of_one_of_several_versions_is_made(self, app, now):
+        product_id = make_product(app)
+        for stock, versions in enumerate(([1], {7, 2}, (None, 3), None), 1):
+            with transaction():
+                catalog.change(product_id, {"stock": stock}, now, versions)
+
+            assert [(product.stock, product.version) for product in stored(app, Product)] == [(stock, stock + 1)]
+
+    @pytest.mark.parametrize("versions", [[], [None], [2, 3], {0}])
+    def test_an_edit_of_none_of_its_versions_is_refused(self, app, now, versions):
+        product_id = make_product(app, stock=1)
+
+        with pytest.raises(EditedMeanwhile), transaction():
+            catalog.change(product_id, {"stock": 2}, now, versions)
+        assert [(product.stock, product.version) for product in stored(app, Product)] == [(1, 1)]
+
+    def test_an_older_version_is_refused_even_where_there_is_nothing_to_edit(self, app, now):
+        product_id = make_product(app, stock=1)
+
+        with pytest.raises(EditedMeanwhile), transaction():
+            catalog.change(product_id, {"stock": 1}, now, versions=[2])
 
     @pytest.mark.parametrize("status", Registration)
     def test_only_a_refused_product_is_registered_again(self, app, now, status):
@@ -157,12 +179,22 @@ class TestRemove:
         assert last.observed_at > now
         assert [point.offer_count for point in stored(app, ProductPricePoint)] == [1, 0]
 
-    def test_of_an_older_version_is_refused(self, app, now):
+    @pytest.mark.parametrize("versions", [[2], [], [None], {0, 2}])
+    def test_of_none_of_its_versions_is_refused(self, app, now, versions):
         product_id = make_product(app)
         with pytest.raises(EditedMeanwhile), transaction():
-            catalog.remove(product_id, now, version=2)
+            catalog.remove(product_id, now, versions)
 
         assert stored(app, Product)[0].deleted_at is None
+        assert len(stored(app, Feed)) == 1
+
+    @pytest.mark.parametrize("versions", [[1], {7, 1}, (None, 1), None])
+    def test_of_one_of_several_versions_is_made(self, app, now, versions):
+        product_id = make_product(app)
+        with transaction():
+            catalog.remove(product_id, now, versions)
+
+        assert stored(app, Product)[0].deleted_at == now
 
     def test_what_is_gone_cannot_be_removed_again(self, app, now):
         product_id = make_product(app)

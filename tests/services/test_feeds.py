@@ -1,5 +1,6 @@
 """Claims: no product is worked on twice, and nobody writes to what is no longer theirs."""
 
+from collections.abc import Callable, Collection
 from datetime import timedelta
 from threading import Barrier, Thread
 from uuid import UUID, uuid4
@@ -8,22 +9,34 @@ import pytest
 
 from aggregator.clock import utcnow
 from aggregator.database import transaction
-from aggregator.models import Feed, Registration
+from aggregator.models import Endpoint, Feed, Registration
 from aggregator.services import feeds
 from tests.builders import LONG_AGO, claim, edit, make_product, the_feed
 
 pytestmark = pytest.mark.usefixtures("context")
-REGISTERED = [Registration.REGISTERED]
-ALL = [Registration.REGISTERED, Registration.PENDING]
+REGISTER, OFFERS = Endpoint.REGISTER, Endpoint.OFFERS
+BOTH = {REGISTER, OFFERS}
 
 
-def claim_due(name: str, limit: int = 100, statuses=ALL, seconds: float = 90) -> list[str]:
-    with transaction():
-        return [product.product_id for product in feeds.claim_due(name, limit, statuses, seconds)]
+@pytest.fixture
+def us(app) -> str:
+    """The fingerprint of our account at the offers service."""
+    return app.extensions["settings"].offers.fingerprint
+
+
+@pytest.fixture
+def claim_due(us) -> Callable[..., list[str]]:
+    """Claims what is due for some calls, and returns the ids in their order."""
+
+    def claim_due(name: str, limit: int = 100, endpoints: Collection[Endpoint] = BOTH) -> list[str]:
+        with transaction():
+            return [product.product_id for product in feeds.claim_due(name, limit, endpoints, us)]
+
+    return claim_due
 
 
 class TestClaimDue:
-    def test_two_claimers_never_get_the_same_product(self, app):
+    def test_two_claimers_never_get_the_same_product(self, app, claim_due):
         products = {str(make_product(app)) for _ in range(5)}
 
         first, second = claim_due("a", limit=3), claim_due("b", limit=3)
@@ -31,7 +44,7 @@ class TestClaimDue:
         assert (len(first), len(second)) == (3, 2)
         assert set(first) | set(second) == products
 
-    def test_many_at_once_share_the_work(self, app):
+    def test_many_at_once_share_the_work(self, app, claim_due):
         products = {str(make_product(app)) for _ in range(60)}
         claimed: list[str] = []
         start = Barrier(4)
@@ -51,44 +64,75 @@ class TestClaimDue:
         assert len(claimed) == 60
         assert set(claimed) == products
 
-    def test_the_longest_due_come_first(self, app):
+    def test_the_longest_due_come_first(self, app, claim_due):
         products = [make_product(app, feed={"due_at": LONG_AGO + timedelta(hours=age)}) for age in (2, 0, 1)]
 
         assert claim_due("a", limit=1) + claim_due("a", limit=1) == [str(products[1]), str(products[2])]
 
-    def test_what_is_not_due_yet_is_left_alone(self, app):
+    def test_what_is_not_due_yet_is_left_alone(self, app, claim_due):
         make_product(app, feed={"due_at": utcnow() + timedelta(minutes=1)})
 
         assert claim_due("a") == []
 
-    def test_a_claim_that_has_run_out_is_anybodys(self, app):
+    def test_a_claim_that_has_run_out_is_anybodys(self, app, claim_due):
         product_id = str(make_product(app))
 
-        assert claim_due("a", seconds=-1) == [product_id]
+        assert claim_due("a") == [product_id]
+        edit(app, Feed, claimed_until=utcnow() - timedelta(seconds=1))
         assert claim_due("b") == [product_id]
         assert claim_due("c") == []
 
-    def test_only_the_wanted_and_never_the_refused(self, app):
-        pending = make_product(app, feed={"status": Registration.PENDING})
-        make_product(app, feed={"status": Registration.REFUSED})
-        registered = make_product(app)
+    def test_a_claim_lasts_for_a_minute_and_a_half(self, app, claim_due):
+        product_id = make_product(app)
+        claim_due("a")
 
-        assert claim_due("a", statuses=[Registration.PENDING]) == [str(pending)]
-        assert claim_due("b") == [str(registered)]
+        feed = the_feed(app, product_id)
+        assert feed.claimed_by == "a"
+        assert timedelta(seconds=85) < feed.claimed_until - utcnow() <= timedelta(seconds=90)
 
-    def test_tells_all_that_a_sync_needs(self, app, now):
+    @pytest.mark.parametrize(
+        ("endpoints", "wanted"),
+        [
+            ({REGISTER}, ["pending", "never registered", "another account's", "nobody's"]),
+            ({OFFERS}, ["ours"]),
+            (BOTH, ["pending", "never registered", "another account's", "nobody's", "ours"]),
+            ([REGISTER, OFFERS], ["pending", "never registered", "another account's", "nobody's", "ours"]),
+        ],
+    )
+    def test_only_what_the_calls_are_due_for_and_never_the_refused(self, app, us, claim_due, endpoints, wanted):
+        states = {
+            "pending": {"status": Registration.PENDING},
+            "never registered": {"status": Registration.PENDING, "registered_with": None},
+            "another account's": {"registered_with": "o" * 12},
+            "nobody's": {"registered_with": None},
+            "ours": {"registered_with": us},
+            "refused": {"status": Registration.REFUSED},
+            "refused to another account": {"status": Registration.REFUSED, "registered_with": "o" * 12},
+            "refused to nobody": {"status": Registration.REFUSED, "registered_with": None},
+        }
+        names = {str(make_product(app, feed=state)): name for name, state in states.items()}
+
+        assert sorted(names[product_id] for product_id in claim_due("a", endpoints=endpoints)) == sorted(wanted)
+
+    def test_no_more_than_asked_for_of_a_large_catalogue(self, app, claim_due):
+        for _ in range(40):
+            make_product(app)
+
+        assert [len(claim_due(name, limit=15)) for name in "abcd"] == [15, 15, 10, 0]
+
+    def test_tells_all_that_a_sync_needs(self, app, us, now):
         state = {"attempts": 2, "failures": 3, "digest": -(2**63), "synced_at": now, "id_is_ours": False}
         state |= {"lowest_price": 5, "offer_count": 1}
         product_id = make_product(app, name="Lamp", description="Warm", feed=state)
         with transaction():
-            (claimed,) = feeds.claim_due("a", 1, ALL)
+            (claimed,) = feeds.claim_due("a", 1, BOTH, us)
             feeds.describe([claimed])
 
         assert claimed == feeds.Claimed(
             product_id=str(product_id),
             claim="a",
             status=Registration.REGISTERED,
-            registered_with=app.extensions["settings"].offers.fingerprint,
+            registered_with=us,
             **state,
             name="Lamp",
             description="Warm",
@@ -100,7 +144,7 @@ class TestClaimersSideBySide:
     def backend(self) -> str:
         return "postgresql"  # SQLite has one writer at a time
 
-    def test_a_claimer_does_not_wait_for_another(self, app):
+    def test_a_claimer_does_not_wait_for_another(self, app, claim_due):
         locked, free = make_product(app, feed={"due_at": LONG_AGO}), make_product(app)
         with app.app_context(), transaction():
             feeds.claim_product("a", locked)
@@ -120,7 +164,7 @@ class TestClaimProduct:
 
 
 class TestDue:
-    def test_what_can_be_claimed_is_counted(self, app):
+    def test_what_can_be_claimed_is_counted(self, app, claim_due):
         for feed in ({}, {}, {"status": Registration.PENDING}, {"status": Registration.REFUSED}):
             make_product(app, feed=feed)
         make_product(app, feed={"due_at": utcnow() + timedelta(minutes=1)})
@@ -177,7 +221,7 @@ class TestEndings:
 
         assert self.end(how, claimed) == set()
 
-    def test_released_is_untouched_and_still_due(self, app):
+    def test_released_is_untouched_and_still_due(self, app, claim_due):
         product_id = make_product(app)
         self.end("release", *claim(app, product_id))
 
@@ -219,14 +263,16 @@ class TestEndings:
         assert (feed.lowest_price, feed.offer_count, feed.status) == (300, 4, Registration.REGISTERED)
         assert timedelta(seconds=115) < feed.due_at - utcnow() <= timedelta(seconds=120)
 
-    def test_registered_is_due_for_its_first_sync_at_once(self, app):
+    def test_registered_is_due_for_its_first_sync_at_once(self, app, us, claim_due):
         product_id = make_product(app, feed={"status": Registration.PENDING, "reason": "timed out", "digest": 7})
-        self.end("registered", *claim(app, product_id))
+        claimed = claim(app, product_id)
+        with transaction():
+            assert feeds.registered(claimed, us, self.MOMENT) == {str(product_id)}
 
         feed = the_feed(app, product_id)
         assert (feed.status, feed.reason, feed.digest) == (Registration.REGISTERED, None, None)
-        assert (feed.registered_at, feed.registered_with, feed.attempts) == (self.MOMENT, "f" * 12, 2)
-        assert claim_due("b") == [str(product_id)]
+        assert (feed.registered_at, feed.registered_with, feed.attempts) == (self.MOMENT, us, 2)
+        assert claim_due("b", endpoints={OFFERS}) == [str(product_id)]
 
     def test_not_registered_is_tried_again_later(self, app):
         product_id = make_product(app, feed={"status": Registration.PENDING})
@@ -236,7 +282,7 @@ class TestEndings:
         assert (feed.status, feed.reason, feed.attempts) == (Registration.PENDING, "timed out", 2)
         assert timedelta(seconds=10) < feed.due_at - utcnow() <= timedelta(seconds=15)
 
-    def test_refused_is_not_tried_again_before_an_edit(self, app):
+    def test_refused_is_not_tried_again_before_an_edit(self, app, claim_due):
         product_id = make_product(app, feed={"status": Registration.PENDING})
         self.end("refused", *claim(app, product_id))
 
@@ -263,7 +309,7 @@ class TestEndings:
 
 
 class TestHurry:
-    def test_what_failed_is_due_at_once_and_nothing_else(self, app):
+    def test_what_failed_is_due_at_once_and_nothing_else(self, app, claim_due):
         later = utcnow() + timedelta(minutes=5)
         pending = make_product(app, feed={"status": Registration.PENDING, "due_at": later})
         failing = make_product(app, feed={"failures": 2, "due_at": later})

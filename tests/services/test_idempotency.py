@@ -71,6 +71,22 @@ class TestKeys:
             assert idempotency.expire(now) == 1
         assert [row.key for row in stored(app, IdempotencyKey)] == ["kept"]
 
+    def test_they_are_forgotten_a_batch_at_a_time(self, app, now, monkeypatch):
+        monkeypatch.setattr(idempotency, "EXPIRED_AT_ONCE", 2)
+        for number in range(5):
+            begin(before(now, hours=25), RequestKey(f"owner {number % 2}", f"k{number // 2}", "d"))
+        begin(now, RequestKey("owner 1", "k2", "d"))
+
+        expired = []
+        for _ in range(4):
+            with transaction():
+                expired.append(idempotency.expire(now))
+        assert expired == [2, 2, 1, 0]
+        assert [(row.owner, row.key) for row in stored(app, IdempotencyKey)] == [("owner 1", "k2")]
+
+    def test_thousands_are_a_batch(self):
+        assert idempotency.EXPIRED_AT_ONCE == 5_000
+
 
 class TestDigest:
     def test_it_tells_requests_apart_by_what_they_ask_for(self):

@@ -66,6 +66,36 @@ class TestRuns:
             assert jobs.expire_runs(now) == 1
         assert [run.id for run in stored(app, JobRun)] == [kept]
 
+    def test_they_are_forgotten_a_batch_at_a_time(self, app, now, monkeypatch):
+        monkeypatch.setattr(jobs, "EXPIRED_AT_ONCE", 2)
+        for _ in range(5):
+            self.start(before(now, days=8))
+        kept = self.start(now)
+
+        expired = []
+        for _ in range(4):
+            with transaction():
+                expired.append(jobs.expire_runs(now))
+        assert expired == [2, 2, 1, 0]
+        assert [run.id for run in stored(app, JobRun)] == [kept]
+
+    def test_thousands_are_a_batch(self):
+        assert jobs.EXPIRED_AT_ONCE == 5_000
+
+    def test_whether_a_job_has_run_since_then_is_known(self, now):
+        self.end(self.start(now, "clean-up"), now, {"job_runs": 1})
+
+        assert jobs.has_run_since("clean-up", before(now, seconds=1))
+        assert not jobs.has_run_since("clean-up", now)
+        assert not jobs.has_run_since("sync-offers", before(now, seconds=1))
+
+    def test_one_that_goes_on_counts_as_run_and_one_that_failed_does_not(self, now):
+        self.start(now, "goes on")
+        self.end(self.start(now, "failed"), now, error="this went wrong")
+
+        assert jobs.has_run_since("goes on", before(now, seconds=1))
+        assert not jobs.has_run_since("failed", before(now, seconds=1))
+
 
 class TestWorkers:
     def beat(self, name: str, now) -> None:
