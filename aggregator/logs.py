@@ -14,6 +14,7 @@ SECRET_KEYS = re.compile(r"authorization|bearer|cookie|password|secret|token$|^k
 SECRET_TEXT = re.compile(
     r"(?P<word>(?:authorization|bearer|token|password)[\"']?\s*[:=]\s*[\"']?(?:(?:bearer|basic)\s+)?)[^\s\"',]+"
     r"|(?P<user>://[^\s/:@]*:)[^\s/@]+(?=@)"
+    r"|(?P<row>Failing row contains )[^\n]+"  # PostgreSQL's own words
     r"|eyJ[\w-]+\.[\w-]+(?:\.[\w-]*)?",
     re.IGNORECASE,
 )
@@ -76,4 +77,4 @@ def _redacted(value: Any) -> Any:
         return {k: HIDDEN if SECRET_KEYS.search(str(k)) else _redacted(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
         return [_redacted(element) for element in value]
-    return SECRET_TEXT.sub(lambda match: f"{match['word'] or match['user'] or ''}{HIDDEN}", str(value))
+    return SECRET_TEXT.sub(lambda match: f"{match['word'] or match['user'] or match['row'] or ''}{HIDDEN}", str(value))

@@ -198,6 +198,8 @@ class Sync:
             if work.headers is self.headers:
                 refused = self.token
                 self._use(self.tokens.replacement(refused))
+                # Other headers even for the same token: what is under way with the old ones asks for none again.
+                self.headers = self.tokens.service.headers(self.token.value, self.request_id)
                 self.refused = refused
         except OffersError as problem:
             self._halt(problem.reason)

@@ -39,7 +39,7 @@ class Status:
         if self.oldest_pending_age is not None and self.oldest_pending_age > LATE_PENDING_SECONDS:
             problems.append("a product has been waiting long to be registered")
         if self.syncs_failing:
-            problems.append(f"the offers of {self.syncs_failing} products cannot be synced")
+            problems.append(f"products whose offers cannot be synced: {self.syncs_failing}")
         if self.oldest_sync_age is not None and self.oldest_sync_age > LATE_INTERVALS * interval:
             problems.append("some offers have not been synced for long")
         return problems

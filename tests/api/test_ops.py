@@ -145,7 +145,7 @@ class TestStatus:
             "offers service, offers: it answered 500",
             "no worker is alive",
             "a product has been waiting long to be registered",
-            "the offers of 1 products cannot be synced",
+            "products whose offers cannot be synced: 1",
             "some offers have not been synced for long",
         ]
         assert (status["products"], status["registrations_pending"], status["registrations_refused"]) == (3, 1, 1)

@@ -113,7 +113,7 @@ def make_due(app: Flask, *where: object) -> None:
 
 def end_pauses(app: Flask) -> None:
     """Let the time of all circuits be over; that they were open is still known."""
-    edit(app, Circuit, retry_at=LONG_AGO)
+    edit(app, Circuit, Circuit.retry_at.is_not(None), retry_at=LONG_AGO)
 
 
 def circuits(app: Flask) -> dict[Endpoint, tuple[int, str | None]]:

@@ -126,7 +126,7 @@ class TestProblems:
             "offers service, offers: it answered 503",
             "no worker is alive",
             "a product has been waiting long to be registered",
-            "the offers of 2 products cannot be synced",
+            "products whose offers cannot be synced: 2",
             "some offers have not been synced for long",
         ]
 
@@ -136,7 +136,7 @@ class TestProblems:
             ({"workers": 0}, "no worker is alive"),
             ({"oldest_sync_age": 181.0}, "some offers have not been synced for long"),
             ({"oldest_pending_age": 900.1}, "a product has been waiting long to be registered"),
-            ({"syncs_failing": 7}, "the offers of 7 products cannot be synced"),
+            ({"syncs_failing": 7}, "products whose offers cannot be synced: 7"),
             (
                 {"paused_calls": {"auth": "the credentials are refused"}},
                 "offers service, auth: the credentials are refused",
