@@ -36,6 +36,7 @@ class Claim:
     """Some products that are ours, until their claim runs out."""
 
     products: list[Claimed] = field(default_factory=list)
+    blamed: set[Endpoint] = field(default_factory=set)
     failing: set[Endpoint] = field(default_factory=set)
     claimed_at: float = field(default_factory=monotonic)
 
@@ -115,7 +116,7 @@ class Claims:
 
     def _described(self, products: list[Claimed], failing: set[Endpoint]) -> Claim:
         feeds.describe([product for product in products if needs_registration(product, self._fingerprint)])
-        return Claim(products, failing)
+        return Claim(products, access.blamed(), failing)
 
 
 def needs_registration(product: Claimed, fingerprint: str) -> bool:

@@ -124,6 +124,7 @@ class Sync:
         claim = self.claims.next(busy=bool(self.under_way))
         if claim is None:
             return
+        self.verdicts.blamed |= claim.blamed
         self.verdicts.failing |= claim.failing
         self.queue.extend(self._work(claim))
         if self.halted:

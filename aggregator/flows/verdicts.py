@@ -43,7 +43,8 @@ class Verdicts:
         self.interval = interval
         self.batch = Batch()
         self.answered = 0
-        self.failing: set[Endpoint] = set()  # calls that failed for all when last tried
+        self.blamed: set[Endpoint] = set()  # calls that have failures to their name
+        self.failing: set[Endpoint] = set()  # and those that failed for all when last tried
         self.recovered: set[Endpoint] = set()
         self.in_a_row: dict[Endpoint, int] = {Endpoint.REGISTER: 0, Endpoint.OFFERS: 0}
         self.last_failure = ServiceDown("")
@@ -151,8 +152,9 @@ class Verdicts:
     def _answered(self, endpoint: Endpoint) -> None:
         self.answered += 1
         self.in_a_row[endpoint] = 0
-        if self.failing:
-            self.recovered |= self.failing & {endpoint, Endpoint.AUTH}
+        if self.blamed:
+            self.recovered |= self.blamed & {endpoint, Endpoint.AUTH}
+            self.blamed -= self.recovered
             self.failing -= self.recovered
 
     def _failed(self, work: Work, error: ServiceDown) -> None:

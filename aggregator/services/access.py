@@ -98,6 +98,11 @@ def failing() -> set[Endpoint]:
     return set(db.session.scalars(sa.select(Circuit.endpoint).where(Circuit.retry_at.is_not(None))))
 
 
+def blamed() -> set[Endpoint]:
+    """The calls that have failures to their name, which the next success takes away."""
+    return set(db.session.scalars(sa.select(Circuit.endpoint).where(Circuit.failures > 0)))
+
+
 def open_circuit(endpoint: Endpoint, reason: str, seconds: float | None = None) -> None:
     """Keep all processes from endpoint for seconds, or for longer with each failure in a row."""
     circuit = db.session.get_one(Circuit, endpoint, with_for_update=True)
