@@ -26,6 +26,13 @@ from aggregator.services import catalog, catalog_reads
 
 blueprint = Blueprint("products", __name__, url_prefix="/api/v1/products", description="The catalogue.")
 
+EDIT_PROBLEMS = {
+    400: "The body is no JSON",
+    404: "No such product",
+    409: "The name is in use",
+    412: "Somebody has edited it meanwhile",
+}
+
 
 @blueprint.route("")
 class Products(MethodView):
@@ -68,10 +75,7 @@ class Product(MethodView):
     @blueprint.arguments(ProductInputSchema)
     @blueprint.arguments(IfMatchSchema, location="headers")
     @blueprint.response(200, ProductWithOffersSchema)
-    @blueprint.alt_response(400, description="The body is no JSON")
-    @blueprint.alt_response(404, description="No such product")
-    @blueprint.alt_response(409, description="The name is in use")
-    @blueprint.alt_response(412, description="Somebody has edited it meanwhile")
+    @blueprint.problems(EDIT_PROBLEMS)
     def put(self, fields: dict[str, Any], headers: dict[str, str], product_id: UUID) -> Response:
         """Replace what is said of a product"""
         return _changed(product_id, fields)
@@ -79,10 +83,7 @@ class Product(MethodView):
     @blueprint.arguments(ProductPatchSchema)
     @blueprint.arguments(IfMatchSchema, location="headers")
     @blueprint.response(200, ProductWithOffersSchema)
-    @blueprint.alt_response(400, description="The body is no JSON")
-    @blueprint.alt_response(404, description="No such product")
-    @blueprint.alt_response(409, description="The name is in use")
-    @blueprint.alt_response(412, description="Somebody has edited it meanwhile")
+    @blueprint.problems(EDIT_PROBLEMS)
     def patch(self, fields: dict[str, Any], headers: dict[str, str], product_id: UUID) -> Response:
         """Change some of what is said of a product"""
         return _changed(product_id, fields)

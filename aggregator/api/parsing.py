@@ -1,7 +1,8 @@
 """Reads requests with limits: what the stock parser answers with a 500, or lets through, is a 4xx here."""
 
 import json
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from flask import Request
 from flask_smorest import Blueprint as SmorestBlueprint
@@ -29,10 +30,23 @@ def _refuse(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
+View = TypeVar("View", bound=Callable[..., Any])
+
+
 class Blueprint(SmorestBlueprint):  # type: ignore[misc]
     """flask-smorest's, with the strict parser and an operationId for each operation, such as getProduct."""
 
     ARGUMENTS_PARSER = StrictParser()
+
+    def problems(self, descriptions: Mapping[int, str]) -> Callable[[View], View]:
+        """Document the statuses with which a view may answer instead, and why."""
+
+        def decorator(view: View) -> View:
+            for status, description in descriptions.items():
+                view = self.alt_response(status, description=description)(view)
+            return view
+
+        return decorator
 
     def _store_endpoint_docs(self, endpoint: str, *args: Any, **kwargs: Any) -> None:
         super()._store_endpoint_docs(endpoint, *args, **kwargs)
