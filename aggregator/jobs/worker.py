@@ -30,12 +30,12 @@ def main(app: Flask, arguments: list[str]) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         # The first one stops the worker; more of them do not make it stop in a hurry.
         signal.signal(number, lambda *_: runner.ask_to_stop())
-    ended = runner.run()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_IGN)  # Python takes our handlers away before the process is gone
-    if not ended:
-        os._exit(0)  # Python would wait for the thread of a job that does not stop
-    return 0
+    runner.run()
+    # Nothing is left to be done, and Python's own way out would wait for the thread of a job that does not stop,
+    # and take our handlers away before the process is gone: a late signal would kill it after all.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def _schema_problem(app: Flask) -> str | None:
