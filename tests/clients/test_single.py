@@ -361,7 +361,7 @@ class TestSlots:
         with wire(says(http())) as server:
             assert single.send(get(server.url)).status == 200
 
-        assert len(single._threads._threads) == 2
+        assert len(single._threads._threads) <= 2, "a thread that was cut off is used again"
         single._threads.shutdown()
 
     def test_are_free_again_after_every_kind_of_failure(self, single):
