@@ -67,8 +67,8 @@ class Runner:
         """Have run() come to an end. For signal handlers: they must not touch the event's lock."""
         self.asked_to_stop = True
 
-    def run(self) -> bool:
-        """Run until asked to stop, and let what is running come to an end; false where a job did not."""
+    def run(self) -> None:
+        """Run until asked to stop, and let what is running come to an end."""
         clock = schedule.Scheduler()
         for job in self.timetable.values():
             clock.every(max(int(job.seconds), 1)).seconds.do(self._start, job)
@@ -81,7 +81,7 @@ class Runner:
             clock.run_pending()
             time.sleep(TICK_SECONDS)
         self.stop.set()
-        return self._end()
+        self._end()
 
     def _start(self, job: Job) -> None:
         """Start a job, unless its last run is still going on."""
@@ -109,21 +109,18 @@ class Runner:
             in_transaction(lambda: jobs.beat(self.name, __version__, self.started_at))
         self.beaten_at = time.monotonic()
 
-    def _end(self) -> bool:
+    def _end(self) -> None:
         """Wait for the running jobs, which have been told to stop, and sign off."""
-        ended = True
         log.info("worker stopping", worker=self.name)
         deadline = time.monotonic() + STOP_SECONDS
         for future, _ in self.running.values():
             try:
                 future.result(timeout=max(deadline - time.monotonic(), 0.0))
             except TimeoutError:
-                ended = False
                 log.warning("a job did not stop in time; its claims will run out")
         self._safely(self._sign_off)
         database.close(self.app)
         log.info("worker stopped", worker=self.name)
-        return ended
 
     def _sign_off(self) -> None:
         with self.app.app_context():
