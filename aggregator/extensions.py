@@ -10,6 +10,7 @@ from aggregator.clients.single import SingleRequests
 from aggregator.config import Settings
 from aggregator.flows.access import TokenSource
 from aggregator.flows.claims import process_name
+from aggregator.flows.memory import LastAnswers
 from aggregator.flows.sync import SyncSettings
 
 
@@ -18,6 +19,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     app.extensions["settings"] = settings
     app.extensions["single"] = SingleRequests()
     app.extensions["many"] = ManyRequests(settings.sync_concurrency)
+    app.extensions["last_answers"] = LastAnswers()
 
 
 def settings() -> Settings:
@@ -46,4 +48,6 @@ def tokens(seconds: float | None = None) -> TokenSource:
 def sync_settings() -> SyncSettings:
     """How the running app syncs."""
     many = cast(ManyRequests, current_app.extensions["many"])
-    return SyncSettings(settings().sync_interval_seconds, many)
+    return SyncSettings(
+        settings().sync_interval_seconds, many, cast(LastAnswers, current_app.extensions["last_answers"])
+    )

@@ -9,17 +9,25 @@ from typing import Any, NoReturn
 MAX_PRICE = 10**12
 MAX_STOCK = 10**9
 _is_uuid = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE).fullmatch
+# What stands before a row, its id, price and stock: as the service writes it, up to the brace that closes.
+_plain_row = re.compile(
+    rb"""([\[,\s]*){"id":\s?"?((?<=")[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?=")|(?<!")[1-9]\d{,17}(?!"))"?,\s?"""
+    rb""""price":\s?(0|[1-9]\d{,11}),\s?"items_in_stock":\s?(0|[1-9]\d{,8})"""
+).fullmatch
+
+Row = tuple[int, int]  # price and items_in_stock
 
 
 @dataclass(slots=True)
 class OfferRows:
     """The good rows of an answer as {id: (price, items_in_stock)}, and what was wrong with the others."""
 
-    rows: dict[str, tuple[int, int]] = field(default_factory=dict)
+    rows: dict[str, Row] = field(default_factory=dict)
     rejected: Counter[str] = field(default_factory=Counter)
     rejected_ids: set[str] = field(default_factory=set)
     # False where a row does not say which offer it was: then no offer can be said to be missing.
     complete: bool = True
+    partial: bool = False  # whether only the rows that changed were read
 
 
 def _refuse_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -55,6 +63,30 @@ def parse_offers(body: bytes) -> OfferRows:
     for upstream_id in offers.rejected_ids:
         offers.rows.pop(upstream_id, None)
     return offers
+
+
+def is_plain(body: bytes, offers: OfferRows) -> bool:
+    """Whether the answer is nothing but good rows, one for each brace that closes; changed_rows() relies on it."""
+    return not offers.rejected and len(offers.rows) == body.count(b"}")
+
+
+def changed_rows(before: bytes, after: bytes) -> dict[str, tuple[Row, Row]] | None:
+    """The rows in which two answers differ, as they were and as they are; None where it takes more than that.
+
+    before is_plain(). Then after is, too, if as many braces close in it and each row that differs is written in
+    the plain form and has the same id in the same place: no other row need be read.
+    """
+    was, now = before.split(b"}"), after.split(b"}")
+    pairs = [(old, new) for old, new in zip(was, now, strict=False) if old != new]
+    if len(was) != len(now) or 2 * len(pairs) > len(was):
+        return None
+    changed = {}
+    for old, new in pairs:
+        old_row, new_row = _plain_row(old), _plain_row(new)
+        if old_row is None or new_row is None or old_row.group(1, 2) != new_row.group(1, 2):
+            return None
+        changed[old_row[2].decode()] = (int(old_row[3]), int(old_row[4])), (int(new_row[3]), int(new_row[4]))
+    return changed
 
 
 def _add(offers: OfferRows, element: Any) -> None:

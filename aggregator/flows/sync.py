@@ -23,6 +23,7 @@ from aggregator.clock import utcnow
 from aggregator.database import in_transaction
 from aggregator.flows.access import TokenSource
 from aggregator.flows.claims import Claim, Claims, needs_registration
+from aggregator.flows.memory import LastAnswers
 from aggregator.flows.outcomes import Batch, write
 from aggregator.flows.verdicts import Verdicts, Work
 from aggregator.models import Endpoint
@@ -38,10 +39,11 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class SyncSettings:
-    """How to sync: every so many seconds, so many requests at once."""
+    """How to sync: every so many seconds, so many requests at once, and with what is known from before."""
 
     interval: float
     requests: ManyRequests
+    memory: LastAnswers
 
 
 class Sync:
@@ -71,7 +73,7 @@ class Sync:
         self.claims = Claims(self._submit, tokens.service.fingerprint, only)
         self.queue: deque[Work] = deque()
         self.under_way: set[Work] = set()
-        self.verdicts = Verdicts(settings.interval)
+        self.verdicts = Verdicts(settings.interval, settings.memory)
         self.writes: deque[Future[Counter[str]]] = deque()
         self.token: AccessToken | None = None
         self.refused: AccessToken | None = None  # the one that the token was got in place of

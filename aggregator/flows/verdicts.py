@@ -9,6 +9,7 @@ import structlog
 from aggregator.clients import offers as contract
 from aggregator.clients.offers import OffersError, ProductRefused, ProductTaken, ProductUnknown, ServiceDown
 from aggregator.clients.wire import Reply, TransportError
+from aggregator.flows.memory import LastAnswers
 from aggregator.flows.outcomes import Batch
 from aggregator.models import Endpoint
 from aggregator.services.access import jittered
@@ -39,8 +40,9 @@ class Work:
 class Verdicts:
     """Judges answers into a batch to be written, and watches for a service that is down altogether."""
 
-    def __init__(self, interval: float) -> None:
+    def __init__(self, interval: float, memory: LastAnswers) -> None:
         self.interval = interval
+        self.memory = memory
         self.batch = Batch()
         self.answered = 0
         self.blamed: set[Endpoint] = set()  # calls that have failures to their name
@@ -90,9 +92,8 @@ class Verdicts:
     def _judge_offers(self, work: Work, reply: Reply | TransportError) -> None:
         product = work.product
         try:
-            answer = contract.check_offers(reply)
-            digest = int.from_bytes(blake2b(answer.body, digest_size=8).digest(), "big", signed=True)
-            offers = None if digest == product.digest else contract.offers_in(answer)
+            reply = contract.check_offers(reply)
+            answer = self._answer(work, reply)
         except ProductUnknown as error:
             self._answered(work.endpoint)
             self._forgotten(product, error)
@@ -101,12 +102,22 @@ class Verdicts:
             self.fail(work, error)
         else:
             self._answered(work.endpoint)
-            due_in = max(self.interval - (monotonic() - work.claimed_at), 0.0)
-            self.batch.answers.append(Answer(product, digest, due_in, offers))
-            if offers is not None:
-                self.batch.offers += len(offers.rows)
-                if offers.rejected:
-                    self._log("offers rejected", product, dict(offers.rejected))
+            self.batch.answers.append(answer)
+            if answer.offers is not None:
+                self.batch.offers += len(answer.offers.rows)
+                if answer.offers.rejected:
+                    self._log("offers rejected", product, dict(answer.offers.rejected))
+
+    def _answer(self, work: Work, reply: Reply) -> Answer:
+        """What the reply says, no more of it read than has changed. Raises ServiceDown if it makes no sense."""
+        product, body = work.product, reply.body
+        due_in = max(self.interval - (monotonic() - work.claimed_at), 0.0)
+        digest = int.from_bytes(blake2b(body, digest_size=8).digest(), "big", signed=True)
+        if digest == product.digest:
+            return Answer(product, digest, due_in, None)
+        offers = self.memory.changes(product, body) or contract.offers_in(reply)
+        self.memory.keep(product, digest, body, offers)
+        return Answer(product, digest, due_in, offers)
 
     def _judge_registration(self, work: Work, reply: Reply | TransportError) -> Work | None:
         product = work.product

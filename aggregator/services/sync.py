@@ -61,7 +61,7 @@ def apply(answers: Sequence[Answer], now: datetime) -> Counter[str]:
     tune_for_batches()
     moment = _moment(answers, now)
     news = [answer for answer in answers if answer.offers is not None]
-    stored = _open_offers(news)
+    stored = _stored_offers(news)
     changes = _changes(news, stored, moment)
     summaries = [changes.summaries.get(answer.product.product_id, NO_NEWS) for answer in answers]
     ours = feeds.synced(
@@ -93,15 +93,21 @@ def _moment(answers: Sequence[Answer], now: datetime) -> datetime:
     return now if latest is None or latest < now else latest + timedelta(microseconds=1)
 
 
-def _open_offers(answers: Sequence[Answer]) -> dict[str, Stored]:
-    """The open offers of the products of answers, by product."""
+def _stored_offers(answers: Sequence[Answer]) -> dict[str, Stored]:
+    """The open offers of the products of answers, by product: those that an answer may change."""
     stored: dict[str, Stored] = {answer.product.product_id: {} for answer in answers}
-    if stored:
-        rows, statement = _select_open_offers(dialect())
-        found = db.session.connection().execute(statement, rows.parameters(list(stored)))
-        for product_id, upstream_id, key, price, stock in found.cursor.fetchall():
-            stored[product_id][upstream_id] = (price, stock, key)
-        found.close()
+    whole = [(answer.product.product_id,) for answer in answers if not answer.offers.partial]
+    partial = [
+        (answer.product.product_id, key) for answer in answers if answer.offers.partial for key in answer.offers.rows
+    ]
+    for wanted, build in ((whole, _select_open_offers), (partial, _select_offers)):
+        if wanted:
+            rows, statement = build(dialect())
+            parameters = rows.parameters(*zip(*wanted, strict=True))
+            found = db.session.connection().execute(statement, parameters)
+            for product_id, upstream_id, key, price, stock in found.cursor.fetchall():
+                stored[product_id][upstream_id] = (price, stock, key)
+            found.close()
     return stored
 
 
@@ -112,7 +118,7 @@ def _changes(answers: Sequence[Answer], stored: dict[str, Stored], moment: datet
         assert answer.offers is not None
         product = answer.product
         offers = _compare(changes, product, stored[product.product_id], answer.offers, moment)
-        summary = _summary(offers)
+        summary = _summary(product, answer.offers, offers)
         if summary != (product.lowest_price, product.offer_count):
             changes.summaries[product.product_id] = summary
     return changes
@@ -163,9 +169,14 @@ def _close_missing(
     return after
 
 
-def _summary(offers: dict[str, tuple[int, int]]) -> tuple[int | None, int]:
+def _summary(product: Claimed, answer: OfferRows, offers: dict[str, tuple[int, int]]) -> tuple[int | None, int]:
     """The lowest price at which something is to be had, and the number of open offers."""
-    return min([price for price, stock in offers.values() if stock], default=None), len(offers)
+    prices = [price for price, stock in offers.values() if stock]
+    if not answer.partial:
+        return min(prices, default=None), len(offers)
+    if product.lowest_price is not None:
+        prices.append(product.lowest_price)  # of what did not change
+    return min(prices, default=None), product.offer_count
 
 
 def _write(changes: Changes, moment: datetime) -> None:
@@ -201,6 +212,17 @@ def _select_open_offers(dialect: str) -> Statement:
     offer = OFFERS.c
     columns = (sa.cast(new.id, sa.String), offer.upstream_id, offer.id, offer.price, offer.items_in_stock)
     statement = sa.select(*columns).join_from(rows.table, OFFERS, offer.product_id == new.id)
+    return rows, statement.where(offer.last_seen_at.is_(None))
+
+
+@cache
+def _select_offers(dialect: str) -> Statement:
+    rows = Rows(dialect, product_id=GUID(), upstream_id=sa.Text())
+    new = rows.columns
+    offer = OFFERS.c
+    columns = (sa.cast(new.product_id, sa.String), offer.upstream_id, offer.id, offer.price, offer.items_in_stock)
+    same = sa.and_(offer.upstream_id == new.upstream_id, offer.product_id == new.product_id)
+    statement = sa.select(*columns).join_from(rows.table, OFFERS, same)
     return rows, statement.where(offer.last_seen_at.is_(None))
 
 
