@@ -164,6 +164,10 @@ def _array(type_: TypeEngine[Any], values: Sequence[Any]) -> str:
         return f"{{{','.join(values)}}}"
     if isinstance(type_, sa.Integer | sa.Float):
         return f"{{{','.join(['NULL' if value is None else str(value) for value in values])}}}"
+    if isinstance(type_, sa.String) and None not in values:
+        text = '","'.join(values)
+        if "\\" not in text and text.count('"') == 2 * (len(values) - 1):  # nothing to be escaped
+            return f'{{"{text}"}}'
     return f"{{{','.join([_quoted(value) for value in values])}}}"
 
 

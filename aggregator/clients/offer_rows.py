@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -23,11 +22,12 @@ class OfferRows:
     """The good rows of an answer as {id: (price, items_in_stock)}, and what was wrong with the others."""
 
     rows: dict[str, Row] = field(default_factory=dict)
-    rejected: Counter[str] = field(default_factory=Counter)
+    rejected: dict[str, int] = field(default_factory=dict)
     rejected_ids: set[str] = field(default_factory=set)
     # False where a row does not say which offer it was: then no offer can be said to be missing.
     complete: bool = True
-    partial: bool = False  # whether only the rows that changed were read
+    # Where only the rows that changed were read: as they were before.
+    before: dict[str, Row] | None = None
 
 
 def _refuse_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -70,7 +70,7 @@ def is_plain(body: bytes, offers: OfferRows) -> bool:
     return not offers.rejected and len(offers.rows) == body.count(b"}")
 
 
-def changed_rows(before: bytes, after: bytes) -> dict[str, tuple[Row, Row]] | None:
+def changed_rows(before: bytes, after: bytes) -> OfferRows | None:
     """The rows in which two answers differ, as they were and as they are; None where it takes more than that.
 
     before is_plain(). Then after is, too, if as many braces close in it and each row that differs is written in
@@ -80,33 +80,39 @@ def changed_rows(before: bytes, after: bytes) -> dict[str, tuple[Row, Row]] | No
     pairs = [(old, new) for old, new in zip(was, now, strict=False) if old != new]
     if len(was) != len(now) or 2 * len(pairs) > len(was):
         return None
-    changed = {}
+    old_rows, new_rows = {}, {}
     for old, new in pairs:
         old_row, new_row = _plain_row(old), _plain_row(new)
         if old_row is None or new_row is None or old_row.group(1, 2) != new_row.group(1, 2):
             return None
-        changed[old_row[2].decode()] = (int(old_row[3]), int(old_row[4])), (int(new_row[3]), int(new_row[4]))
-    return changed
+        upstream_id = old_row[2].decode()
+        old_rows[upstream_id] = int(old_row[3]), int(old_row[4])
+        new_rows[upstream_id] = int(new_row[3]), int(new_row[4])
+    return OfferRows(new_rows, before=old_rows)
 
 
 def _add(offers: OfferRows, element: Any) -> None:
     upstream_id = _upstream_id(element.get("id")) if type(element) is dict else None
     if upstream_id is None:
-        offers.rejected["bad id"] += 1
+        _reject(offers, "bad id")
         offers.complete = False
         return
     price, stock = element.get("price"), element.get("items_in_stock")
     # Not isinstance: to Python a bool is an int, and to us it is not a price.
     if type(price) is not int or not 0 <= price <= MAX_PRICE:
-        offers.rejected["bad price"] += 1
+        _reject(offers, "bad price")
         offers.rejected_ids.add(upstream_id)
     elif type(stock) is not int or not 0 <= stock <= MAX_STOCK:
-        offers.rejected["bad stock"] += 1
+        _reject(offers, "bad stock")
         offers.rejected_ids.add(upstream_id)
     else:
         if offers.rows.get(upstream_id, (price, stock)) != (price, stock):
-            offers.rejected["listed twice"] += 1  # and the last one counts
+            _reject(offers, "listed twice")  # and the last one counts
         offers.rows[upstream_id] = (price, stock)
+
+
+def _reject(offers: OfferRows, reason: str) -> None:
+    offers.rejected[reason] = offers.rejected.get(reason, 0) + 1
 
 
 def _upstream_id(value: Any) -> str | None:

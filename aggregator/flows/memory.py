@@ -26,19 +26,12 @@ class LastAnswers:
         """
         digest, last = self._answers.get(product.product_id, (None, b""))
         changed = changed_rows(last, body) if digest is not None and digest == product.digest else None
-        if changed is None:
-            return None
-        lowest, rows = product.lowest_price, {}
-        for upstream_id, ((old_price, old_stock), row) in changed.items():
-            if old_stock and (lowest is None or old_price <= lowest) and not (row[1] and row[0] <= old_price):
-                return None
-            rows[upstream_id] = row
-        return OfferRows(rows, partial=True)
+        return None if changed is None or _lowest_rises(product.lowest_price, changed) else changed
 
     def keep(self, product: Claimed, digest: int, body: bytes, offers: OfferRows) -> None:
         """Remember an answer in which these offers were found, if it will be of use and there is room."""
         self._forget(product)
-        if len(body) > MAX_ANSWER or not (offers.partial or is_plain(body, offers)):
+        if len(body) > MAX_ANSWER or not (offers.before is not None or is_plain(body, offers)):
             return
         size = len(body) + OVERHEAD
         while self._answers and size > self._room:
@@ -52,3 +45,14 @@ class LastAnswers:
         entry = self._answers.pop(product.product_id, None)
         if entry:
             self._room += len(entry[1]) + OVERHEAD
+
+
+def _lowest_rises(lowest: int | None, changed: OfferRows) -> bool:
+    """Whether an offer that has the lowest price asks for more now, or is sold out."""
+    assert changed.before is not None
+    for upstream_id, (price, stock) in changed.before.items():
+        if stock and (lowest is None or price <= lowest):
+            new_price, new_stock = changed.rows[upstream_id]
+            if not new_stock or new_price > price:
+                return True
+    return False

@@ -106,7 +106,7 @@ class Verdicts:
             if answer.offers is not None:
                 self.batch.offers += len(answer.offers.rows)
                 if answer.offers.rejected:
-                    self._log("offers rejected", product, dict(answer.offers.rejected))
+                    self._log("offers rejected", product, answer.offers.rejected)
 
     def _answer(self, work: Work, reply: Reply) -> Answer:
         """What the reply says, no more of it read than has changed. Raises ServiceDown if it makes no sense."""

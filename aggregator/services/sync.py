@@ -11,22 +11,24 @@ from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.types import TypeEngine
 
 from aggregator.clients.offer_rows import OfferRows
+from aggregator.clients.offer_rows import Row as OfferRow
 from aggregator.database import db, dialect, tune_for_batches
 from aggregator.models import Offer, PricePoint, ProductPricePoint
 from aggregator.models.base import table_of
 from aggregator.models.types import GUID, UTCDateTime
 from aggregator.services import feeds
 from aggregator.services.feeds import Claimed
-from aggregator.sql import Row, Rows, upsert
+from aggregator.sql import Rows, upsert
 
 OFFERS, POINTS, PRODUCT_POINTS = table_of(Offer), table_of(PricePoint), table_of(ProductPricePoint)
 MOMENT = sa.bindparam("moment", type_=UTCDateTime())
 CHUNK = 10_000  # rows in one statement
 
 Values = tuple[Any, ...]  # a row to be written
-Stored = dict[str, tuple[int, int, int]]  # open offers by the service's id: price, stock and key
+Stored = dict[str, OfferRow]  # open offers by the service's id
 NO_NEWS = (None, None)  # of the lowest price and the number of offers
 Statement = tuple[Rows, sa.Executable]
 
@@ -45,10 +47,10 @@ class Answer:
 class Changes:
     """What a batch of answers comes to, as rows to be written."""
 
-    updated: list[Values] = field(default_factory=list)  # (key, price, stock)
+    updated: list[Values] = field(default_factory=list)  # (product_id, upstream_id, price, stock)
     added: list[Values] = field(default_factory=list)  # (product_id, upstream_id, price, stock)
-    closed: list[Values] = field(default_factory=list)  # (key, last seen at)
-    points: list[Values] = field(default_factory=list)  # (key, price or None)
+    closed: list[Values] = field(default_factory=list)  # (product_id, upstream_id, last seen at)
+    points: list[Values] = field(default_factory=list)  # (product_id, upstream_id, price or None)
     summaries: dict[str, tuple[int | None, int]] = field(default_factory=dict)  # (lowest price, offers)
 
 
@@ -94,20 +96,20 @@ def _moment(answers: Sequence[Answer], now: datetime) -> datetime:
 
 
 def _stored_offers(answers: Sequence[Answer]) -> dict[str, Stored]:
-    """The open offers of the products of answers, by product: those that an answer may change."""
-    stored: dict[str, Stored] = {answer.product.product_id: {} for answer in answers}
-    whole = [(answer.product.product_id,) for answer in answers if not answer.offers.partial]
-    partial = [
-        (answer.product.product_id, key) for answer in answers if answer.offers.partial for key in answer.offers.rows
-    ]
-    for wanted, build in ((whole, _select_open_offers), (partial, _select_offers)):
-        if wanted:
-            rows, statement = build(dialect())
-            parameters = rows.parameters(*zip(*wanted, strict=True))
-            found = db.session.connection().execute(statement, parameters)
-            for product_id, upstream_id, key, price, stock in found.cursor.fetchall():
-                stored[product_id][upstream_id] = (price, stock, key)
-            found.close()
+    """The open offers of products by product: all, or those that are known to have changed."""
+    stored: dict[str, Stored] = {}
+    unknown = []
+    for answer in answers:
+        product_id, before = answer.product.product_id, answer.offers.before if answer.offers else None
+        if before is None:
+            unknown.append(product_id)
+        stored[product_id] = before or {}
+    if unknown:
+        rows, statement = _select_open_offers(dialect())
+        found = db.session.connection().execute(statement, rows.parameters(unknown))
+        for product_id, upstream_id, price, stock in found.cursor.fetchall():
+            stored[product_id][upstream_id] = price, stock
+        found.close()
     return stored
 
 
@@ -131,27 +133,29 @@ def _compare(
 
     Returns the offers that are open afterwards.
     """
-    known = 0
-    for upstream_id, (price, stock) in offers.rows.items():
+    known, product_id = 0, product.product_id
+    for upstream_id, row in offers.rows.items():
         old = stored.get(upstream_id)
+        price, stock = row
         if old is None:
-            changes.added.append((product.product_id, upstream_id, price, stock))
+            changes.added.append((product_id, upstream_id, price, stock))
+            if stock:
+                changes.points.append((product_id, upstream_id, price))
             continue
         known += 1
-        old_price, old_stock, key = old
-        if old_price == price and old_stock == stock:
+        if old == row:
             continue
-        changes.updated.append((key, price, stock))
+        changes.updated.append((product_id, upstream_id, price, stock))
         asked = price if stock else None
-        if asked != (old_price if old_stock else None):
-            changes.points.append((key, asked))
+        if asked != (old[0] if old[1] else None):
+            changes.points.append((product_id, upstream_id, asked))
     if known == len(stored):
         return offers.rows
-    return _close_missing(changes, stored, offers, product.synced_at or moment)
+    return _close_missing(changes, product, stored, offers, moment)
 
 
 def _close_missing(
-    changes: Changes, stored: Stored, offers: OfferRows, last_seen: datetime
+    changes: Changes, product: Claimed, stored: Stored, offers: OfferRows, moment: datetime
 ) -> dict[str, tuple[int, int]]:
     """Close the stored offers that are listed no more, and return those that are open afterwards.
 
@@ -159,20 +163,20 @@ def _close_missing(
     """
     after = dict(offers.rows)
     for upstream_id in stored.keys() - offers.rows.keys():
-        price, stock, key = stored[upstream_id]
+        price, stock = stored[upstream_id]
         if not offers.complete or upstream_id in offers.rejected_ids:
             after[upstream_id] = (price, stock)
             continue
-        changes.closed.append((key, last_seen))
+        changes.closed.append((product.product_id, upstream_id, product.synced_at or moment))
         if stock:
-            changes.points.append((key, None))
+            changes.points.append((product.product_id, upstream_id, None))
     return after
 
 
 def _summary(product: Claimed, answer: OfferRows, offers: dict[str, tuple[int, int]]) -> tuple[int | None, int]:
     """The lowest price at which something is to be had, and the number of open offers."""
     prices = [price for price, stock in offers.values() if stock]
-    if not answer.partial:
+    if answer.before is None:
         return min(prices, default=None), len(offers)
     if product.lowest_price is not None:
         prices.append(product.lowest_price)  # of what did not change
@@ -180,8 +184,7 @@ def _summary(product: Claimed, answer: OfferRows, offers: dict[str, tuple[int, i
 
 
 def _write(changes: Changes, moment: datetime) -> None:
-    added = _execute(_add_offers, changes.added, moment)
-    changes.points += [(key, price) for key, price, stock in added if stock]
+    _execute(_add_offers, changes.added, moment)
     _execute(_update_offers, changes.updated, moment)
     _execute(_close_offers, changes.closed, moment)
     _execute(_add_price_points, changes.points, moment)
@@ -189,16 +192,19 @@ def _write(changes: Changes, moment: datetime) -> None:
     _execute(_add_product_price_points, summaries, moment)
 
 
-def _execute(build: Callable[[str], Statement], rows: list[Values], moment: datetime) -> list[Row]:
-    """Execute a statement for rows, some thousands of them at a time, and return what it returns."""
-    returned: list[Row] = []
+def _execute(build: Callable[[str], Statement], rows: list[Values], moment: datetime) -> None:
+    """Execute a statement for rows, some thousands of them at a time."""
     table, statement = build(dialect())
     for start in range(0, len(rows), CHUNK):
         parameters = table.parameters(*zip(*rows[start : start + CHUNK], strict=True))
-        result = db.session.connection().execute(statement, parameters | {"moment": moment})
-        if result.returns_rows:
-            returned += result.all()
-    return returned
+        db.session.connection().execute(statement, parameters | {"moment": moment})
+
+
+def _offer_rows(dialect: str, **types: TypeEngine[Any]) -> tuple[Rows, sa.ColumnElement[bool]]:
+    """Rows about offers, and how to find the offer of a row."""
+    rows = Rows(dialect, product_id=GUID(), upstream_id=sa.Text(), **types)
+    new = rows.columns
+    return rows, sa.and_(OFFERS.c.upstream_id == new.upstream_id, OFFERS.c.product_id == new.product_id)
 
 
 def _sold_out_at(stock: Any, before: Any = None) -> sa.ColumnElement[Any]:
@@ -210,27 +216,16 @@ def _select_open_offers(dialect: str) -> Statement:
     rows = Rows(dialect, id=GUID())
     new = rows.columns
     offer = OFFERS.c
-    columns = (sa.cast(new.id, sa.String), offer.upstream_id, offer.id, offer.price, offer.items_in_stock)
+    columns = (sa.cast(new.id, sa.String), offer.upstream_id, offer.price, offer.items_in_stock)
     statement = sa.select(*columns).join_from(rows.table, OFFERS, offer.product_id == new.id)
     return rows, statement.where(offer.last_seen_at.is_(None))
 
 
 @cache
-def _select_offers(dialect: str) -> Statement:
-    rows = Rows(dialect, product_id=GUID(), upstream_id=sa.Text())
-    new = rows.columns
-    offer = OFFERS.c
-    columns = (sa.cast(new.product_id, sa.String), offer.upstream_id, offer.id, offer.price, offer.items_in_stock)
-    same = sa.and_(offer.upstream_id == new.upstream_id, offer.product_id == new.product_id)
-    statement = sa.select(*columns).join_from(rows.table, OFFERS, same)
-    return rows, statement.where(offer.last_seen_at.is_(None))
-
-
-@cache
 def _update_offers(dialect: str) -> Statement:
-    rows = Rows(dialect, id=sa.BigInteger(), price=sa.BigInteger(), stock=sa.Integer())
+    rows, same = _offer_rows(dialect, price=sa.BigInteger(), stock=sa.Integer())
     new = rows.columns
-    return rows, sa.update(OFFERS).where(OFFERS.c.id == new.id).values(
+    return rows, sa.update(OFFERS).where(same).values(
         price=new.price,
         items_in_stock=new.stock,
         sold_out_at=_sold_out_at(new.stock, OFFERS.c.sold_out_at),
@@ -240,7 +235,7 @@ def _update_offers(dialect: str) -> Statement:
 @cache
 def _add_offers(dialect: str) -> Statement:
     """Add offers; one that was closed is opened again."""
-    rows = Rows(dialect, product_id=GUID(), upstream_id=sa.Text(), price=sa.BigInteger(), stock=sa.Integer())
+    rows, _ = _offer_rows(dialect, price=sa.BigInteger(), stock=sa.Integer())
     new = rows.columns
     columns = {
         "product_id": new.product_id,
@@ -255,14 +250,14 @@ def _add_offers(dialect: str) -> Statement:
     again = {name: insert.excluded[name] for name in ("price", "items_in_stock", "sold_out_at")}
     return rows, insert.on_conflict_do_update(
         index_elements=["upstream_id", "product_id"], set_={**again, "last_seen_at": None}
-    ).returning(OFFERS.c.id, OFFERS.c.price, OFFERS.c.items_in_stock)
+    )
 
 
 @cache
 def _close_offers(dialect: str) -> Statement:
-    rows = Rows(dialect, id=sa.BigInteger(), last_seen_at=UTCDateTime())
+    rows, same = _offer_rows(dialect, last_seen_at=UTCDateTime())
     new = rows.columns
-    return rows, sa.update(OFFERS).where(OFFERS.c.id == new.id).values(
+    return rows, sa.update(OFFERS).where(same).values(
         items_in_stock=0,
         last_seen_at=new.last_seen_at,
         sold_out_at=sa.func.coalesce(OFFERS.c.sold_out_at, MOMENT),
@@ -271,8 +266,8 @@ def _close_offers(dialect: str) -> Statement:
 
 @cache
 def _add_price_points(dialect: str) -> Statement:
-    rows = Rows(dialect, offer_id=sa.BigInteger(), price=sa.BigInteger())
-    points = sa.select(rows.columns.offer_id, MOMENT, rows.columns.price)
+    rows, same = _offer_rows(dialect, price=sa.BigInteger())
+    points = sa.select(OFFERS.c.id, MOMENT, rows.columns.price).join_from(rows.table, OFFERS, same)
     return rows, sa.insert(POINTS).from_select(["offer_id", "observed_at", "price"], points)
 
 
