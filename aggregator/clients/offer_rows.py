@@ -10,8 +10,8 @@ MAX_STOCK = 10**9
 _is_uuid = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE).fullmatch
 # What stands before a row, its id, price and stock: as the service writes it, up to the brace that closes.
 _plain_row = re.compile(
-    rb"""([\[,\s]*){"id":\s?"?((?<=")[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?=")|(?<!")[1-9]\d{,17}(?!"))"?,\s?"""
-    rb""""price":\s?(0|[1-9]\d{,11}),\s?"items_in_stock":\s?(0|[1-9]\d{,8})"""
+    rb'([\[, ]*){"id": ?"?((?<=")[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?=")|(?<!")[1-9][0-9]{,17}(?!"))"?, ?'
+    rb'"price": ?(0|[1-9][0-9]{,11}), ?"items_in_stock": ?(0|[1-9][0-9]{,8})'
 ).fullmatch
 
 Row = tuple[int, int]  # price and items_in_stock

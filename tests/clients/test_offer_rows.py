@@ -1,14 +1,21 @@
 """Whatever comes over the wire, only whole and sane rows come out, and nothing worse than a ValueError."""
 
 import json
-from collections import Counter
 from uuid import UUID
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from aggregator.clients.offer_rows import MAX_PRICE, MAX_STOCK, OfferRows, parse_json, parse_offers
+from aggregator.clients.offer_rows import (
+    MAX_PRICE,
+    MAX_STOCK,
+    OfferRows,
+    changed_rows,
+    is_plain,
+    parse_json,
+    parse_offers,
+)
 
 A = "0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9"
 B = "ffffffff-ffff-ffff-ffff-ffffffffffff"
@@ -28,7 +35,7 @@ class TestAGoodAnswer:
         assert offers(GOOD, row()) == OfferRows({A: (100, 5), B: (7, 3)})
 
     def test_may_be_empty(self):
-        assert offers() == OfferRows({}, Counter(), set(), True)
+        assert offers() == OfferRows({}, {}, set(), True)
 
     def test_may_have_members_that_nobody_asked_for(self):
         assert offers(row(more=',"shop":{"name":"x"},"currency":"EUR"')).rows == {B: (7, 3)}
@@ -91,13 +98,13 @@ class TestIds:
     def test_what_is_no_id_is_counted_and_makes_the_answer_incomplete(self, written):
         parsed = offers(row(written), GOOD)
 
-        assert parsed == OfferRows({A: (100, 5)}, Counter({"bad id": 1}), set(), complete=False)
+        assert parsed == OfferRows({A: (100, 5)}, {"bad id": 1}, set(), complete=False)
 
     @pytest.mark.parametrize("element", ["null", "7", "true", '"text"', "[]", f'["{A}",1,2]', "{}", '{"price":1}'])
     def test_an_element_that_does_not_say_which_offer_it_is_makes_the_answer_incomplete(self, element):
         parsed = offers(element, GOOD, element)
 
-        assert parsed == OfferRows({A: (100, 5)}, Counter({"bad id": 2}), set(), complete=False)
+        assert parsed == OfferRows({A: (100, 5)}, {"bad id": 2}, set(), complete=False)
 
 
 WRONG_NUMBERS = [
@@ -127,13 +134,13 @@ class TestBadRows:
     def test_a_wrong_price_costs_its_row_only(self, written):
         parsed = offers(row(price=written), GOOD)
 
-        assert parsed == OfferRows({A: (100, 5)}, Counter({"bad price": 1}), {B}, complete=True)
+        assert parsed == OfferRows({A: (100, 5)}, {"bad price": 1}, {B}, complete=True)
 
     @pytest.mark.parametrize("written", [*WRONG_NUMBERS, str(MAX_STOCK + 1)])
     def test_a_wrong_stock_costs_its_row_only(self, written):
         parsed = offers(GOOD, row(stock=written))
 
-        assert parsed == OfferRows({A: (100, 5)}, Counter({"bad stock": 1}), {B}, complete=True)
+        assert parsed == OfferRows({A: (100, 5)}, {"bad stock": 1}, {B}, complete=True)
 
     @pytest.mark.parametrize("without", ["price", "items_in_stock"])
     def test_a_missing_member_costs_its_row_only(self, without):
@@ -157,7 +164,7 @@ class TestTheSameIdTwice:
 
     @pytest.mark.parametrize("other", [row(price="8"), row(stock="4")])
     def test_with_other_numbers_the_last_one_counts_and_it_is_noted(self, other):
-        assert offers(other, row()) == OfferRows({B: (7, 3)}, Counter({"listed twice": 1}))
+        assert offers(other, row()) == OfferRows({B: (7, 3)}, {"listed twice": 1})
 
 
 class TestAnAnswerThatCannotBeReliedUpon:
@@ -257,13 +264,52 @@ class TestAnything:
             assert type(stock) is int
             assert 0 <= stock <= MAX_STOCK
         assert not parsed.rows.keys() & parsed.rejected_ids
-        assert parsed.complete is (parsed.rejected["bad id"] == 0)
+        assert parsed.complete is ("bad id" not in parsed.rejected)
 
     @given(st.lists(likely_rows))
     def test_every_row_is_taken_or_counted_and_none_twice(self, elements):
         clean = [row for row in elements if not any(isinstance(value, float) for value in row.values())]
         parsed = parse_offers(json.dumps(clean).encode())
-        bad = sum(parsed.rejected[reason] for reason in ("bad id", "bad price", "bad stock"))
+        bad = sum(parsed.rejected.get(reason, 0) for reason in ("bad id", "bad price", "bad stock"))
 
-        assert bad + len(parsed.rows) + parsed.rejected["listed twice"] <= len(clean)
+        assert bad + len(parsed.rows) + parsed.rejected.get("listed twice", 0) <= len(clean)
         assert bad or len(parsed.rows) == len({str(row["id"]).lower() for row in clean})
+
+
+ids = st.sampled_from([json.dumps(A), json.dumps(B), json.dumps(A.upper()), "7", "12", '"7"', "007", "null"])
+numbers = st.sampled_from(["0", "1", "25", "-1", "007", "1.0", "true", str(MAX_PRICE), str(10 * MAX_PRICE), "1e3"])
+tails = st.sampled_from(
+    ["", ',"x":"}"', ',"x":"},{"', ',"x":{}', ',"x":[{"id":7,"price":1,"items_in_stock":1}]', " ", "\v"]
+)
+some_rows = st.lists(st.builds(row, ids, numbers, numbers, tails), max_size=5)
+
+
+def read(body: bytes) -> OfferRows | None:
+    try:
+        return parse_offers(body)
+    except ValueError:
+        return None
+
+
+class TestChangedRows:
+    def test_are_those_that_differ(self):
+        before = f"[{GOOD}, {row()}, {row('7')}]".encode()
+        after = f"[{GOOD}, {row(price='8')}, {row('7')}]".encode()
+
+        assert changed_rows(before, after) == OfferRows({B: (8, 3)}, before={B: (7, 3)})
+
+    @example(before=[row("7"), row("8"), row("9")], after=[row("7"), row("8", "1"), row("9")], comma=",")
+    @given(before=some_rows, after=some_rows, comma=st.sampled_from([",", ", ", "},{", ",\n "]))
+    def test_are_told_only_where_reading_all_of_both_answers_says_the_same(self, before, after, comma):
+        # Rows that stay where they are, so that there is something to tell.
+        after = [new if index % 2 else old for index, (old, new) in enumerate(zip(before, after, strict=False))]
+        old, new = (f"[{comma.join(rows)}]".encode() for rows in (before, after))
+        was, now = read(old), read(new)
+        changed = changed_rows(old, new) if was is not None and is_plain(old, was) else None
+
+        if changed is not None:
+            assert was is not None
+            assert now is not None
+            assert now.rejected == {}
+            assert was.rows | changed.rows == now.rows
+            assert {id: was.rows[id] for id in changed.rows} == changed.before
