@@ -5,27 +5,37 @@ from pathlib import Path
 
 import sentry_sdk
 from alembic.script import ScriptDirectory
-from flask import Flask, Response
+from flask import Flask, Response, request
+from flask_cors import CORS
 from flask_migrate import Migrate
+from werkzeug.middleware.proxy_fix import ProxyFix
 
-from aggregator import config, database, errors, extensions, logs
-from aggregator.api import catalog, offers, ops, problems, requests
+from aggregator import auth, config, database, errors, extensions, logs
+from aggregator.api import accounts, catalog, offers, ops, problems, requests
+from aggregator.api.parsing import SECURITY_SCHEME
 from aggregator.api.problems import ProblemApi
 from aggregator.cli import jobs as jobs_cli
 from aggregator.cli import offers as offers_cli
 from aggregator.cli import products as products_cli
 from aggregator.cli import sandbox as sandbox_cli
+from aggregator.cli import users as users_cli
 from aggregator.database import db
 from aggregator.pages import docs
 
 MIGRATIONS = Path(__file__).resolve().parents[1] / "migrations"
 MAX_BODY_BYTES = 1024 * 1024
+EXPOSED = ["ETag", "Idempotency-Replayed", "Link", "Location", "Retry-After", "X-Pagination", "X-Request-ID"]
 API_DOCUMENT = {
     "API_TITLE": "Product Aggregator",
     "API_VERSION": "v1",
     "OPENAPI_VERSION": "3.1.0",
     "OPENAPI_URL_PREFIX": "/",
     "OPENAPI_JSON_PATH": "openapi.json",
+    "API_SPEC_OPTIONS": {
+        "components": {
+            "securitySchemes": {SECURITY_SCHEME: {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+        }
+    },
 }
 
 
@@ -41,15 +51,24 @@ def create_app(settings: config.Settings) -> Flask:
     app.extensions["schema"] = [script.revision for script in ScriptDirectory(str(MIGRATIONS)).walk_revisions()]
     requests.init_app(app)
     problems.init_app(app)
+    auth.init_app(app, settings.jwt_secret_key, settings.access_token_seconds)
     api = ProblemApi(app)
-    for documented in (catalog.blueprint, offers.blueprint):
+    for documented in (catalog.blueprint, offers.blueprint, accounts.blueprint, ops.blueprint):
         api.register_blueprint(documented)
-    for blueprint in (ops.blueprint, docs.blueprint):
-        app.register_blueprint(blueprint)
-    for command in (sandbox_cli, products_cli, offers_cli, jobs_cli):
+    app.register_blueprint(docs.blueprint)
+    for command in (sandbox_cli, products_cli, offers_cli, jobs_cli, users_cli):
         app.cli.add_command(command.group)
-    app.after_request(_secure)
+    _face_the_world(app, settings)
     return app
+
+
+def _face_the_world(app: Flask, settings: config.Settings) -> None:
+    """What browsers are told, and whose word is taken for where a request comes from."""
+    app.after_request(_secure)
+    if settings.cors_origins:
+        CORS(app, origins=list(settings.cors_origins), expose_headers=EXPOSED, max_age=600)
+    if hops := settings.trusted_proxies:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
 
 
 def start() -> Flask:
@@ -68,6 +87,8 @@ def start() -> Flask:
 def _secure(response: Response) -> Response:
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Referrer-Policy"] = "no-referrer"
+    if request.is_secure:
+        response.headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
     # What is not a page of ours has no business being one.
     response.headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
     return response

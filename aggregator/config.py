@@ -1,8 +1,12 @@
 """Settings, read from the environment once; what is missing or wrong is named all at once."""
 
 import os
+import re
+from contextlib import suppress
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, cast
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -18,6 +22,8 @@ ROOT = Path(__file__).resolve().parents[1]
 NAMES = (
     *("APP_ENV", "DATABASE_URL", "DB_POOL_SIZE", "OFFERS_BASE_URL", "OFFERS_REFRESH_TOKEN", "OFFERS_ACCESS_TOKEN"),
     *("SECRET_KEY", "JWT_SECRET_KEY", "SYNC_INTERVAL_SECONDS", "SYNC_CONCURRENCY", "TIMEZONE", "CURRENCY"),
+    *("ACCESS_TOKEN_SECONDS", "REFRESH_TOKEN_SECONDS", "LOGINS_PER_ADDRESS", "LOGINS_PER_ACCOUNT"),
+    *("REGISTRATIONS_PER_ADDRESS", "REDIS_URL", "TRUSTED_PROXIES", "CORS_ORIGINS"),
     *("SENTRY_DSN", "LOG_FORMAT", "HOST", "PORT", "WEB_CONCURRENCY", "WEB_THREADS"),
 )
 MIN_SECRET_LENGTH = 32
@@ -33,8 +39,16 @@ class Settings:
     database_url: URL
     offers: OffersService
     app_env: str = "development"
-    secret_key: str = field(default="", repr=False)
-    jwt_secret_key: str = field(default="", repr=False)
+    secret_key: str = field(default_factory=token_hex, repr=False)
+    jwt_secret_key: str = field(default_factory=token_hex, repr=False)
+    access_token_seconds: int = 300
+    refresh_token_seconds: int = 86_400
+    logins_per_address: int = 30
+    logins_per_account: int = 10
+    registrations_per_address: int = 20
+    redis_url: str = field(default="", repr=False)
+    trusted_proxies: int = 0
+    cors_origins: tuple[str, ...] = ()
     sync_interval_seconds: float = 60
     sync_concurrency: int = 32
     timezone: str = "UTC"
@@ -58,6 +72,7 @@ def from_environment(dotenv: bool = True) -> Settings:
         "app_env": app_env,
         "secret_key": env.str("SECRET_KEY", ""),
         "jwt_secret_key": env.str("JWT_SECRET_KEY", ""),
+        **_accounts(env),
         "sync_interval_seconds": env.float("SYNC_INTERVAL_SECONDS", 60, validate=validate.Range(0.1, 86_400)),
         "sync_concurrency": env.int("SYNC_CONCURRENCY", 32, validate=validate.Range(1, 512)),
         "timezone": env.str("TIMEZONE", "UTC", validate=_is_timezone),
@@ -75,7 +90,40 @@ def from_environment(dotenv: bool = True) -> Settings:
     problems = _invalid(env) + (_weak(values) if app_env == "production" else [])
     if problems:
         raise UsageError("\n".join(["The settings are not right:", *(f"  {problem}" for problem in problems)]))
+    if app_env == "development":
+        values |= {name: values[name] or development_secret(name) for name in ("secret_key", "jwt_secret_key")}
     return Settings(**values)
+
+
+def development_secret(name: str) -> str:
+    """A secret of this directory's own, made when it is first asked for: no two installations share one."""
+    path = ROOT / "instance" / "development-secret"
+    try:
+        if not path.exists():
+            path.parent.mkdir(exist_ok=True)
+            draft = path.with_name(f"{path.name}-{token_hex(8)}")
+            draft.write_text(token_hex(32))
+            draft.chmod(0o600)
+            with suppress(FileExistsError):
+                os.link(draft, path)  # all at once: another process may be reading it
+            draft.unlink()
+        return sha256(f"{name} {path.read_text()}".encode()).hexdigest()
+    except OSError as error:
+        raise UsageError(f"{name.upper()} is not set, and none can be kept in {path}: {error.strerror}.") from None
+
+
+def _accounts(env: Env) -> dict[str, Any]:
+    positive = validate.Range(1, 1_000_000)
+    return {
+        "access_token_seconds": env.int("ACCESS_TOKEN_SECONDS", 300, validate=validate.Range(10, 86_400)),
+        "refresh_token_seconds": env.int("REFRESH_TOKEN_SECONDS", 86_400, validate=validate.Range(60, 31_536_000)),
+        "logins_per_address": env.int("LOGINS_PER_ADDRESS", 30, validate=positive),
+        "logins_per_account": env.int("LOGINS_PER_ACCOUNT", 10, validate=positive),
+        "registrations_per_address": env.int("REGISTRATIONS_PER_ADDRESS", 20, validate=positive),
+        "redis_url": env.str("REDIS_URL", "", validate=_is_redis_url),
+        "trusted_proxies": env.int("TRUSTED_PROXIES", 0, validate=validate.Range(0, 5)),
+        "cors_origins": tuple(env.str("CORS_ORIGINS", "", validate=_are_origins).replace(",", " ").split()),
+    }
 
 
 def _database_url(env: Env) -> URL | None:
@@ -131,6 +179,17 @@ def _weak(values: dict[str, Any]) -> list[str]:
 def _is_http_url(value: str) -> None:
     if value:
         validate.URL(schemes={"http", "https"}, require_tld=False)(value)
+
+
+def _is_redis_url(value: str) -> None:
+    if value:
+        validate.URL(schemes={"redis", "rediss", "unix"}, require_tld=False)(value)
+
+
+def _are_origins(value: str) -> None:
+    for origin in value.replace(",", " ").split():
+        if not re.fullmatch(r"https?://[A-Za-z0-9.-]+(:\d+)?", origin):
+            raise ValidationError("Not origins, such as https://shop.example.com.")
 
 
 def _is_timezone(value: str) -> None:

@@ -13,6 +13,24 @@ class ProblemError(Exception):
         super().__init__(self.detail)
 
 
+class Unauthorized(ProblemError):
+    """This needs an access token, as `Authorization: Bearer ...`."""
+
+    def __init__(self, detail: str | None = None, error: str | None = None) -> None:
+        super().__init__(detail, error=error)  # RFC 6750's word for it, where a token was sent
+
+
+class Forbidden(ProblemError):
+    """This is not for your role."""
+
+
+class TooMany(ProblemError):
+    """That was tried too often. Wait for a while."""
+
+    def __init__(self, retry_after: float) -> None:
+        super().__init__(None, retry_after=retry_after)  # seconds
+
+
 class NotFound(ProblemError):
     """There is no such thing."""
 

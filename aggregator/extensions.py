@@ -1,30 +1,44 @@
 """What create_app() puts into the app, for the entry points to take out again."""
 
+from datetime import timedelta
 from secrets import token_hex
 from typing import cast
 
 from flask import Flask, current_app
 
+from aggregator.clients.counters import RedisCounter
 from aggregator.clients.many import ManyRequests
 from aggregator.clients.single import SingleRequests
 from aggregator.config import Settings
 from aggregator.flows.access import TokenSource
+from aggregator.flows.accounts import AccountLimits, Door
 from aggregator.flows.claims import process_name
+from aggregator.flows.limits import Limits
 from aggregator.flows.memory import LastAnswers
 from aggregator.flows.sync import SyncSettings
 
 
 def init_app(app: Flask, settings: Settings) -> None:
-    """Give app its settings and its ways to the offers service. Nothing is sent yet."""
+    """Give app its settings, its ways to the offers service and its door. Nothing is sent yet."""
     app.extensions["settings"] = settings
     app.extensions["single"] = SingleRequests()
     app.extensions["many"] = ManyRequests(settings.sync_concurrency)
     app.extensions["last_answers"] = LastAnswers()
+    app.extensions["door"] = Door(
+        Limits(RedisCounter(settings.redis_url) if settings.redis_url else None),
+        AccountLimits.of(settings.logins_per_address, settings.logins_per_account, settings.registrations_per_address),
+        timedelta(seconds=settings.refresh_token_seconds),
+    )
 
 
 def settings() -> Settings:
     """The settings of the running app."""
     return cast(Settings, current_app.extensions["settings"])
+
+
+def door() -> Door:
+    """Where people come into the running app."""
+    return cast(Door, current_app.extensions["door"])
 
 
 def schema_is_current(revision: str | None) -> bool:

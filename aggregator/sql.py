@@ -62,6 +62,23 @@ def _json_object_sqlite(element: json_object, compiler: Any, **kwargs: Any) -> s
     return f"json_object({compiler.process(element.clauses, **kwargs)})"
 
 
+class json_bool(FunctionElement[Any]):
+    """A yes or no, as JSON has it."""
+
+    type = sa.Text()
+    inherit_cache = True
+
+
+@compiles(json_bool)
+def _json_bool_postgresql(element: json_bool, compiler: Any, **kwargs: Any) -> str:
+    return str(compiler.process(element.clauses, **kwargs))
+
+
+@compiles(json_bool, "sqlite")
+def _json_bool_sqlite(element: json_bool, compiler: Any, **kwargs: Any) -> str:
+    return f"json(CASE WHEN {compiler.process(element.clauses, **kwargs)} THEN 'true' ELSE 'false' END)"
+
+
 class json_array(FunctionElement[Any]):
     """All the rows of a one-column query of JSON values, in its order, as a JSON array."""
 

@@ -12,12 +12,15 @@ from flask.testing import FlaskClient
 from sqlalchemy.orm import DeclarativeBase
 from werkzeug.test import TestResponse
 
+from aggregator.auth import tokens_for
 from aggregator.clients.offer_rows import OfferRows
 from aggregator.clock import utcnow
-from aggregator.database import db, transaction
-from aggregator.models import Feed, Offer, PricePoint, Product, Registration
-from aggregator.services import feeds
+from aggregator.database import db, in_transaction, transaction
+from aggregator.models import Feed, Offer, PricePoint, Product, Registration, Role, User
+from aggregator.services import feeds, sign_ins
+from aggregator.services.accounts import folded
 from aggregator.services.feeds import Claimed
+from aggregator.services.passwords import NOBODYS
 from aggregator.services.sync import Answer, apply
 
 LONG_AGO = datetime(2026, 1, 2, 3, 4, 5, 678_901, UTC)
@@ -46,6 +49,30 @@ def _registered(app: Flask) -> dict[str, Any]:
         "attempts": 1,
         "due_at": LONG_AGO,
     }
+
+
+def make_user(app: Flask, role: Role = Role.CUSTOMER, **fields: Any) -> UUID:
+    """A user in the database; nobody knows the password."""
+    name = f"user-{next(_numbers)}"
+    user = {"id": uuid4(), "username": name, "email": f"{name}@example.com", "role": role, "created_at": LONG_AGO}
+    user = user | {"password_hash": NOBODYS, "updated_at": LONG_AGO} | fields
+    keys = {"username_key": folded(user["username"]), "email_key": folded(user["email"])}
+    with app.app_context(), transaction():
+        db.session.add(User(**user, **keys))
+    return user["id"]
+
+
+def sign_in(app: Flask, user_id: UUID) -> dict[str, Any]:
+    """The tokens of a new sign-in of a user, as a login answers with them."""
+    with app.app_context():
+        life = timedelta(seconds=app.extensions["settings"].refresh_token_seconds)
+        sign_in = in_transaction(lambda: sign_ins.begin(db.session.get_one(User, user_id), utcnow(), life))
+        return tokens_for(sign_in)
+
+
+def bearer(token: str) -> dict[str, str]:
+    """The header that brings a token."""
+    return {"Authorization": f"Bearer {token}"}
 
 
 def make_offer(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import flask_migrate
 import pytest
@@ -22,8 +23,9 @@ from aggregator.app import MIGRATIONS, create_app
 from aggregator.clients.offers import OffersService, normalized_base_url
 from aggregator.config import Settings, normalized_database_url
 from aggregator.database import db
-from aggregator.models import Base
+from aggregator.models import Base, Role
 from aggregator.sandbox import Sandbox
+from tests.builders import make_user, sign_in
 from tests.postgres import postgres
 
 BACKENDS = ("sqlite", "postgresql")
@@ -92,8 +94,22 @@ def context(app: Flask) -> Iterator[None]:
 
 
 @pytest.fixture
-def client(app: Flask) -> FlaskClient:
+def visitor(app: Flask) -> FlaskClient:
+    """A client that has not signed in."""
     return app.test_client()
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    """A client that is signed in as an admin, and so may do everything."""
+    return signed_in(app, make_user(app, Role.ADMIN))
+
+
+def signed_in(app: Flask, user_id: UUID) -> FlaskClient:
+    """A client that sends an access token of a user with each request."""
+    client = app.test_client()
+    client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {sign_in(app, user_id)['access_token']}"
+    return client
 
 
 @pytest.fixture

@@ -4,28 +4,34 @@ import time
 from dataclasses import asdict, replace
 from typing import Any
 
-from flask import Blueprint, Response, current_app, jsonify
+from flask import Response, current_app, jsonify
 from sqlalchemy.exc import SQLAlchemyError
 
+from aggregator.api.parsing import Blueprint
 from aggregator.extensions import schema_will_do, settings
+from aggregator.schemas.ops import HealthSchema, ReadinessSchema, StatusSchema
 from aggregator.services import health
 
 CACHED_SECONDS = 5.0  # /status looks at every feed, and anybody may ask for it
 
-blueprint = Blueprint("ops", __name__)
+blueprint = Blueprint("ops", __name__, description="Health.")
 
 
-@blueprint.get("/healthz")
+@blueprint.route("/healthz")
+@blueprint.response(200, HealthSchema)
 def healthz() -> Response:
-    """Whether this process is alive."""
+    """Tell whether this process is alive"""
     return jsonify(status="ok")
 
 
-@blueprint.get("/readyz")
+@blueprint.route("/readyz")
+@blueprint.response(200, ReadinessSchema)
+@blueprint.alt_response(503, schema=ReadinessSchema, description="It cannot")
 def readyz() -> tuple[Response, int]:
-    """Whether this process can serve: the database answers, and its schema is not older than this version.
+    """Tell whether this process can serve
 
-    That the offers service is down does not matter here: the catalogue can be read and written without it.
+    It can if the database answers, and its schema is not older than this version. That the offers service is
+    down does not matter here: the catalogue can be read and written without it.
     """
     try:
         revision = health.schema_revision()
@@ -36,9 +42,10 @@ def readyz() -> tuple[Response, int]:
     return jsonify(status="degraded" if health.paused_calls() else "ready"), 200
 
 
-@blueprint.get("/status")
+@blueprint.route("/status")
+@blueprint.response(200, StatusSchema)
 def status() -> Response:
-    """How sync, registrations, workers and the offers service are doing."""
+    """Tell how sync, registrations, workers and the offers service are doing"""
     cached: tuple[float, dict[str, Any]] | None = current_app.extensions.get("status")
     if cached is None or time.monotonic() - cached[0] > CACHED_SECONDS:
         cached = (time.monotonic(), _status())

@@ -10,6 +10,12 @@ from marshmallow import RAISE
 from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
+from aggregator.auth import MAY_CALL, Who, operation_id
+
+PROBLEM_JSON = "application/problem+json"
+PROBLEM_SCHEMA = "#/components/schemas/Problem"
+SECURITY_SCHEME = "bearerAuth"
+
 
 class StrictParser(FlaskParser):
     """Refuses unknown query parameters, and JSON that is made to hurt."""
@@ -52,4 +58,20 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc]
         super()._store_endpoint_docs(endpoint, *args, **kwargs)
         for method, operation in self._docs[endpoint].items():
             if method != "parameters":
-                operation.setdefault("manual_doc", {})["operationId"] = f"{method}{endpoint}"
+                manual = operation.setdefault("manual_doc", {})
+                manual["operationId"] = operation_id(method, endpoint)
+                manual |= _access(manual["operationId"])
+
+
+def _access(operation: str) -> dict[str, Any]:
+    """What the document says of whom an operation is for."""
+    who = MAY_CALL.get(operation, Who.EVERYBODY)
+    if who is Who.EVERYBODY:
+        return {"security": []}
+    problems = {401: "No token, or none that is good", 403: "Not for your role"}
+    documented = {
+        str(status): {"description": text, "content": {PROBLEM_JSON: {"schema": {"$ref": PROBLEM_SCHEMA}}}}
+        for status, text in problems.items()
+        if status == 401 or who is Who.ADMIN
+    }
+    return {"security": [{SECURITY_SCHEME: []}], "responses": documented}

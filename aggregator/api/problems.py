@@ -1,6 +1,7 @@
 """Every error in one shape, RFC 9457 application/problem+json; one table says which class has which status."""
 
 from http import HTTPStatus
+from math import ceil
 from typing import Any
 
 import marshmallow as ma
@@ -16,11 +17,14 @@ from aggregator import errors
 PROBLEM_JSON = "application/problem+json"
 TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}  # RFC 9110's, whatever Python's age
 STATUS: dict[type[errors.ProblemError], int] = {
+    errors.Unauthorized: 401,
+    errors.Forbidden: 403,
     errors.NotFound: 404,
     errors.Conflict: 409,
     errors.InProgress: 409,
     errors.EditedMeanwhile: 412,
     errors.Invalid: 422,
+    errors.TooMany: 429,
     errors.Unavailable: 503,
 }
 
@@ -91,8 +95,16 @@ def init_app(app: Flask) -> None:
 
 def _on_problem(error: errors.ProblemError) -> Response:
     status = next((code for kind, code in STATUS.items() if isinstance(error, kind)), 500)
-    headers = {"Retry-After": "1"} if isinstance(error, errors.InProgress | errors.Unavailable) else {}
-    return problem(status, error.detail, error.extra.get("errors"), headers)
+    return problem(status, error.detail, error.extra.get("errors"), _headers(error))
+
+
+def _headers(error: errors.ProblemError) -> dict[str, str]:
+    if isinstance(error, errors.Unauthorized):
+        reason = f', error="{error.extra["error"]}"' if error.extra["error"] else ""
+        return {"WWW-Authenticate": f'Bearer realm="product-aggregator"{reason}'}
+    if isinstance(error, errors.TooMany):
+        return {"Retry-After": str(max(1, ceil(error.extra["retry_after"])))}
+    return {"Retry-After": "1"} if isinstance(error, errors.InProgress | errors.Unavailable) else {}
 
 
 def _on_database_trouble(error: Exception) -> Response:

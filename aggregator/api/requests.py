@@ -8,11 +8,11 @@ from uuid import uuid4
 import structlog
 from flask import Flask, Response, g, request
 
+from aggregator.auth import principal
 from aggregator.services.catalog_reads import version_in
 from aggregator.services.idempotency import RequestKey, request_digest
 
 REQUEST_ID = "X-Request-ID"
-EVERYBODY = "everybody"  # whose idempotency keys they are, as long as nobody has to say who they are
 log = structlog.get_logger(__name__)
 _acceptable = re.compile(r"[A-Za-z0-9-]{1,64}").fullmatch
 
@@ -51,7 +51,7 @@ def request_key(key: str | None, fields: dict[str, Any]) -> RequestKey | None:
     """The Idempotency-Key of the request and what it stands for, if it has one."""
     if key is None:
         return None
-    return RequestKey(EVERYBODY, key, request_digest(request.method, request.path.rstrip("/"), fields))
+    return RequestKey(str(principal().user_id), key, request_digest(request.method, request.path.rstrip("/"), fields))
 
 
 def expected_versions() -> set[int | None] | None:

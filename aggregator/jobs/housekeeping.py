@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from aggregator.clock import utcnow
 from aggregator.database import in_transaction
 from aggregator.jobs.run import Run, Summary
-from aggregator.services import idempotency, jobs
+from aggregator.services import idempotency, jobs, limits, sign_ins
 
 CLEAN_UP = "clean-up"
 CLEAN_UP_SECONDS = 3600.0
@@ -19,10 +19,12 @@ def clean_up_is_due() -> bool:
 
 
 def clean_up(run: Run) -> Summary:
-    """Forget old idempotency keys, old runs, and the workers that died without a word."""
+    """Forget old idempotency keys, runs, limits and sign-ins, and the workers that died without a word."""
     return {
         "idempotency_keys": _all(run, idempotency.expire),
         "job_runs": _all(run, jobs.expire_runs),
+        "rate_limits": _all(run, limits.expire),
+        "sign_ins": _all(run, sign_ins.expire),
         "workers": in_transaction(lambda: jobs.forget_lost_workers(LOST_WORKER_SECONDS)),
     }
 

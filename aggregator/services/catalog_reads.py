@@ -83,8 +83,7 @@ PRODUCTS = Listing(
 def page(filters: Mapping[str, Any], **position: Any) -> Page:
     """A page of the living products; q finds those that have it in their names."""
     if "q" in filters:
-        literal = filters["q"].replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-        filters = {**filters, "q": f"%{literal}%"}
+        filters = {**filters, "q": listing.containing(filters["q"])}
     return listing.page(PRODUCTS, filters, **position)
 
 

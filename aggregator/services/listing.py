@@ -74,6 +74,12 @@ def page(
     )
 
 
+def containing(text: str) -> str:
+    """The pattern for LIKE ... ESCAPE that finds text anywhere."""
+    literal = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return f"%{literal}%"
+
+
 def _filtered(listing: Listing, shape: tuple[tuple[str, bool | None], ...]) -> list[Condition]:
     conditions = list(listing.always)
     for name, flag in shape:

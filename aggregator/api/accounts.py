@@ -1,0 +1,123 @@
+"""/api/v1/auth and /api/v1/users: signing up and in, and who may do what."""
+
+from typing import Any
+from uuid import UUID
+
+from flask import Response, request
+from flask.views import MethodView
+
+from aggregator.api.parsing import Blueprint
+from aggregator.api.responses import PAGE_HEADERS, json_response, page_response, tagged
+from aggregator.auth import principal, refresh_claims, refuse, tokens_for
+from aggregator.clock import utcnow
+from aggregator.database import in_transaction
+from aggregator.extensions import door
+from aggregator.flows.limits import network
+from aggregator.schemas.accounts import (
+    LoginSchema,
+    MePatchSchema,
+    RegisterSchema,
+    TokensSchema,
+    UserPatchSchema,
+    UserSchema,
+    UsersQuerySchema,
+)
+from aggregator.services import account_reads, accounts, sign_ins
+
+blueprint = Blueprint("accounts", __name__, url_prefix="/api/v1", description="Who may do what.")
+
+
+@blueprint.route("/auth/register")
+class Register(MethodView):
+    @blueprint.arguments(RegisterSchema)
+    @blueprint.response(201, UserSchema)
+    @blueprint.problems({400: "The body is no JSON", 409: "The name or the address is taken", 429: "Too many of late"})
+    def post(self, fields: dict[str, str]) -> Response:
+        """Open an account, as a customer"""
+        user_id = door().register(fields, network(request.remote_addr))
+        return json_response(account_reads.find(user_id), 201)
+
+
+@blueprint.route("/auth/login")
+class Login(MethodView):
+    @blueprint.arguments(LoginSchema)
+    @blueprint.response(200, TokensSchema)
+    @blueprint.problems({400: "The body is no JSON", 401: "Wrong name or password", 429: "Tried too often"})
+    def post(self, fields: dict[str, str]) -> dict[str, Any]:
+        """Sign in, by name or e-mail address"""
+        return tokens_for(door().login(fields["username"], fields["password"], network(request.remote_addr)))
+
+
+@blueprint.route("/auth/refresh")
+class Refresh(MethodView):
+    @blueprint.response(200, TokensSchema)
+    def post(self) -> dict[str, Any]:
+        """Exchange the refresh token, sent as Bearer, for new tokens
+
+        A refresh token is good for one use. If one is used again, later than ten seconds after the first time,
+        it has been stolen by somebody: the sign-in ends, and all its tokens with it.
+        """
+        sign_in = door().refresh(*refresh_claims())
+        return tokens_for(sign_in) if sign_in else refuse()
+
+
+@blueprint.route("/auth/logout")
+class Logout(MethodView):
+    @blueprint.response(204)
+    def post(self) -> None:
+        """Sign out: all tokens of this sign-in end at once"""
+        in_transaction(lambda: sign_ins.end(principal().sign_in_id, utcnow()))
+
+
+@blueprint.route("/auth/me")
+class Me(MethodView):
+    @blueprint.response(200, UserSchema)
+    def get(self) -> Response:
+        """Show your own account"""
+        return json_response(account_reads.find(principal().user_id))
+
+    @blueprint.arguments(MePatchSchema)
+    @blueprint.response(200, UserSchema)
+    @blueprint.problems({400: "The body is no JSON", 409: "The address is taken", 429: "Tried too often"})
+    def patch(self, fields: dict[str, str]) -> Response:
+        """Change your address, or your password
+
+        Another password ends all sign-ins but this one.
+        """
+        me = principal()
+        if "email" in fields:
+            email = accounts.checked_email(fields["email"])
+        if "password" in fields:
+            door().change_password(me.user_id, me.sign_in_id, fields["current_password"], fields["password"])
+        if "email" in fields:
+            in_transaction(lambda: accounts.change_email(me.user_id, email, utcnow()))
+        return json_response(account_reads.find(me.user_id))
+
+
+@blueprint.route("/users")
+class Users(MethodView):
+    @blueprint.arguments(UsersQuerySchema, location="query")
+    @blueprint.response(200, UserSchema(many=True), headers=PAGE_HEADERS)
+    def get(self, query: dict[str, Any]) -> Response:
+        """List the users"""
+        return page_response(account_reads.page, query)
+
+
+@blueprint.route("/users/<uuid:user_id>")
+class User(MethodView):
+    @blueprint.response(200, UserSchema)
+    @blueprint.problems({404: "No such user"})
+    def get(self, user_id: UUID) -> Response:
+        """Show a user"""
+        return tagged(account_reads.find(user_id))
+
+    @blueprint.arguments(UserPatchSchema)
+    @blueprint.response(200, UserSchema)
+    @blueprint.problems({400: "The body is no JSON", 404: "No such user", 409: "No admin would be left"})
+    def patch(self, fields: dict[str, Any], user_id: UUID) -> Response:
+        """Change a user's role, or whether they may sign in
+
+        It ends all their sign-ins.
+        """
+        in_transaction(lambda: accounts.change(user_id, fields, utcnow()))
+        return json_response(account_reads.find(user_id))

@@ -1,0 +1,195 @@
+"""Who may call what: the table of all operations, and the tokens that say who calls."""
+
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import Any, NoReturn, cast
+from uuid import UUID
+
+from flask import Flask, Response, g, request
+from flask_jwt_extended import (
+    JWTManager,
+    create_access_token,
+    create_refresh_token,
+    get_jwt,
+    verify_jwt_in_request,
+)
+from flask_jwt_extended.exceptions import JWTExtendedException, NoAuthorizationError
+from jwt.exceptions import ExpiredSignatureError, InvalidTokenError, PyJWTError
+
+from aggregator.errors import Forbidden, Unauthorized
+from aggregator.extensions import settings
+from aggregator.models import Role, SignIn
+from aggregator.services import sign_ins
+from aggregator.services.sign_ins import Principal
+
+ISSUER = AUDIENCE = "product-aggregator"
+LEEWAY_SECONDS = 10
+MAX_TOKEN_LENGTH = 2_000
+HEADER = {"alg": "HS256", "typ": "JWT"}
+CLAIMS = {"exp", "iat", "nbf", "jti", "sub", "type", "iss", "aud", "sign_in"}
+
+
+class Who(Enum):
+    """Whom an operation is for."""
+
+    EVERYBODY = "everybody"
+    REFRESHER = "who holds a refresh token"
+    USER = "who is signed in"
+    ADMIN = "admins"
+
+
+# What is not in here, nobody may call.
+MAY_CALL = {
+    "postRegister": Who.EVERYBODY,
+    "postLogin": Who.EVERYBODY,
+    "postRefresh": Who.REFRESHER,
+    "postLogout": Who.USER,
+    "getMe": Who.USER,
+    "patchMe": Who.USER,
+    "getUsers": Who.ADMIN,
+    "getUser": Who.ADMIN,
+    "patchUser": Who.ADMIN,
+    "getProducts": Who.EVERYBODY,
+    "postProducts": Who.ADMIN,
+    "getProduct": Who.EVERYBODY,
+    "putProduct": Who.ADMIN,
+    "patchProduct": Who.ADMIN,
+    "deleteProduct": Who.ADMIN,
+    "getProductOffers": Who.EVERYBODY,
+    "getProductOffer": Who.EVERYBODY,
+    "getOffers": Who.EVERYBODY,
+    "getOffer": Who.EVERYBODY,
+    "getHealthz": Who.EVERYBODY,
+    "getReadyz": Who.EVERYBODY,
+    "getStatus": Who.EVERYBODY,
+    # Pages, which are not in the API's document.
+    "getIndex": Who.EVERYBODY,
+    "getSwagger": Who.EVERYBODY,
+    "getRedoc": Who.EVERYBODY,
+    "getAsset": Who.EVERYBODY,
+    "getOpenapiJson": Who.EVERYBODY,
+}
+
+
+def init_app(app: Flask, jwt_secret_key: str, access_seconds: int) -> None:
+    """Have every request checked before anything of it is read."""
+    app.config.update(
+        JWT_SECRET_KEY=jwt_secret_key,
+        JWT_ALGORITHM=HEADER["alg"],
+        JWT_DECODE_ALGORITHMS=[HEADER["alg"]],
+        JWT_TOKEN_LOCATION=["headers"],
+        JWT_COOKIE_CSRF_PROTECT=False,  # there are no cookies
+        JWT_ENCODE_ISSUER=ISSUER,
+        JWT_DECODE_ISSUER=ISSUER,
+        JWT_ENCODE_AUDIENCE=AUDIENCE,
+        JWT_DECODE_AUDIENCE=AUDIENCE,
+        JWT_DECODE_LEEWAY=LEEWAY_SECONDS,
+        JWT_ACCESS_TOKEN_EXPIRES=timedelta(seconds=access_seconds),
+    )
+    JWTManager(app).decode_key_loader(lambda header, claims: _key_for(header, claims, jwt_secret_key))
+    app.before_request(_guard)
+    app.after_request(_keep_private)
+
+
+def operation_id(method: str, endpoint: str) -> str:
+    """The name of an operation, such as getProduct."""
+    name = endpoint.rpartition(".")[2]
+    words = name.split("_")
+    return ("get" if method == "HEAD" else method.lower()) + "".join(word[:1].upper() + word[1:] for word in words)
+
+
+def principal() -> Principal:
+    """Who makes the request; only in an operation for users or admins."""
+    return cast(Principal, g.principal)
+
+
+def tokens_for(sign_in: SignIn) -> dict[str, Any]:
+    """The tokens of a sign-in: a new access token, and the refresh token of its generation."""
+    user_id, claims = str(sign_in.user_id), {"sign_in": str(sign_in.id)}
+    # The same for every process that is asked for it: two tabs that refresh at once get the same one.
+    generation = {
+        "generation": sign_in.generation,
+        "jti": f"{sign_in.id}.{sign_in.generation}",
+        "iat": _seconds(sign_in.refreshed_at),
+        "nbf": _seconds(sign_in.refreshed_at),
+        "exp": _seconds(sign_in.expires_at),
+    }
+    return {
+        "access_token": create_access_token(user_id, additional_claims=claims),
+        "refresh_token": create_refresh_token(user_id, additional_claims=claims | generation),
+        "token_type": "Bearer",
+        "expires_in": settings().access_token_seconds,
+    }
+
+
+def refresh_claims() -> tuple[UUID, UUID, int]:
+    """The sign-in, the user and the generation that the refresh token of the request says."""
+    claims = get_jwt()
+    return UUID(claims["sign_in"]), UUID(claims["sub"]), int(claims["generation"])
+
+
+def refuse() -> NoReturn:
+    """Say that the token was good once, and is no more."""
+    raise Unauthorized("The token has been revoked; sign in again.", "invalid_token")
+
+
+def _seconds(moment: datetime) -> int:
+    return int(moment.timestamp())
+
+
+def _who() -> Who | None:
+    """Whom the operation of the request is for."""
+    if request.endpoint is None or request.method == "OPTIONS":
+        return Who.EVERYBODY  # there is no such thing, or nothing is done
+    return MAY_CALL.get(operation_id(request.method, request.endpoint))
+
+
+def _guard() -> None:
+    who = _who()
+    if who is Who.EVERYBODY:
+        return
+    if who is None:
+        raise Forbidden
+    _verify(refresh=who is Who.REFRESHER)
+    if who is Who.REFRESHER:
+        return
+    claims = get_jwt()
+    found = sign_ins.principal(UUID(claims["sign_in"]), UUID(claims["sub"]))
+    if found is None:
+        refuse()
+    g.principal = found
+    if who is Who.ADMIN and found.role is not Role.ADMIN:
+        raise Forbidden
+
+
+def _verify(refresh: bool) -> None:
+    """Return if the request brings a token of ours that has not expired."""
+    if len(request.headers.get("Authorization", "")) > MAX_TOKEN_LENGTH:
+        raise Unauthorized("The token is too long.", "invalid_token")
+    try:
+        verify_jwt_in_request(refresh=refresh)
+        claims = get_jwt()
+        for name in ("sign_in", "sub"):
+            UUID(claims[name])
+        if refresh:
+            int(claims["generation"])
+    except NoAuthorizationError:
+        raise Unauthorized from None
+    except ExpiredSignatureError:
+        raise Unauthorized("The token has expired.", "invalid_token") from None
+    except (JWTExtendedException, PyJWTError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        raise Unauthorized("The token is not one of ours.", "invalid_token") from None
+
+
+def _key_for(header: dict[str, Any], claims: dict[str, Any], key: str) -> str:
+    """The key to verify a token with. The library takes tokens that lack claims, and headers that bring a key."""
+    if header != HEADER or not claims.keys() >= CLAIMS:
+        raise InvalidTokenError("not made by us")
+    return key
+
+
+def _keep_private(response: Response) -> Response:
+    if _who() is not Who.EVERYBODY or request.method not in ("GET", "HEAD", "OPTIONS"):
+        response.cache_control.clear()
+        response.cache_control.no_store = True
+    return response

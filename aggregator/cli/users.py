@@ -1,0 +1,87 @@
+"""flask users: who may do what, from the shell. It is how the first admin comes to be."""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+from flask.cli import AppGroup
+
+from aggregator.errors import ProblemError
+from aggregator.flows import accounts
+from aggregator.models import Role
+from aggregator.services.accounts import everybody
+
+group = AppGroup("users", help="Who may do what.")
+role_choice = click.Choice([role.value for role in Role])
+password_stdin = click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+
+
+@group.command("create-admin")
+@click.option("--username", prompt=True)
+@click.option("--email", prompt=True)
+@password_stdin
+def create_admin(username: str, email: str, password_stdin: bool) -> None:
+    """Create an admin."""
+    password = _password(password_stdin)
+    _try(lambda: accounts.add_user(username, email, password, Role.ADMIN))
+    click.echo(f"{username} is an admin now.")
+
+
+@group.command("list")
+@click.option("--role", type=role_choice, help="Only these.")
+def list_users(role: str | None) -> None:
+    """List the users: name, address, role, and whether they may sign in."""
+    for user in everybody(Role(role) if role else None):
+        click.echo(f"{user.username}\t{user.email}\t{user.role.value}\t{'active' if user.active else 'deactivated'}")
+
+
+@group.command("set-role")
+@click.argument("username")
+@click.argument("role", type=role_choice)
+def set_role(username: str, role: str) -> None:
+    """Give a user another role."""
+    _try(lambda: accounts.change_user(username, role=Role(role)))
+    click.echo(f"{username} is of the role {role} now.")
+
+
+@group.command("set-password")
+@click.argument("username")
+@password_stdin
+def set_password(username: str, password_stdin: bool) -> None:
+    """Give a user another password, and sign them out everywhere."""
+    password = _password(password_stdin)
+    _try(lambda: accounts.set_password(username, password))
+    click.echo(f"{username} has a new password.")
+
+
+@group.command("deactivate")
+@click.argument("username")
+def deactivate(username: str) -> None:
+    """Keep a user from signing in, and sign them out everywhere."""
+    _try(lambda: accounts.change_user(username, active=False))
+    click.echo(f"{username} may not sign in any more.")
+
+
+@group.command("activate")
+@click.argument("username")
+def activate(username: str) -> None:
+    """Let a user sign in again."""
+    _try(lambda: accounts.change_user(username, active=True))
+    click.echo(f"{username} may sign in again.")
+
+
+def _password(from_stdin: bool) -> str:
+    """The password, from where no list of processes and no history of a shell shows it."""
+    if from_stdin:
+        return sys.stdin.readline().rstrip("\r\n")
+    return str(click.prompt("Password", hide_input=True, confirmation_prompt=True))
+
+
+def _try(work: Callable[[], Any]) -> None:
+    try:
+        work()
+    except ProblemError as error:
+        fields = error.extra.get("errors", {}).get("json", {})
+        reasons = [f"{field}: {' '.join(texts)}" for field, texts in fields.items()]
+        raise click.ClickException("\n".join(reasons) or error.detail) from None

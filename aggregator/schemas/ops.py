@@ -1,0 +1,35 @@
+"""The JSON of health."""
+
+from marshmallow import Schema, fields
+
+
+class HealthSchema(Schema):
+    """A process that is alive."""
+
+    status = fields.String()
+
+
+class ReadinessSchema(HealthSchema):
+    """Whether a process can serve; degraded means that it can, but the offers service does not answer."""
+
+    reason = fields.String()
+
+
+class StatusSchema(HealthSchema):
+    """How everything is doing."""
+
+    problems = fields.List(fields.String(), metadata={"description": "What is not as it should be, in words."})
+    products = fields.Integer()
+    registrations_pending = fields.Integer()
+    registrations_refused = fields.Integer()
+    oldest_pending_age = fields.Float(allow_none=True, metadata={"description": "In seconds."})
+    oldest_sync_age = fields.Float(allow_none=True, metadata={"description": "In seconds."})
+    syncs_failing = fields.Integer(metadata={"description": "Products whose offers cannot be synced."})
+    workers = fields.Integer(metadata={"description": "That are alive."})
+    worker_heartbeat_age = fields.Float(allow_none=True, metadata={"description": "In seconds."})
+    token = fields.String(metadata={"description": "Of the offers service: valid, expired, missing or given."})
+    paused_calls = fields.Dict(
+        keys=fields.String(),
+        values=fields.String(),
+        metadata={"description": "Calls to the offers service that are not made now, and why."},
+    )

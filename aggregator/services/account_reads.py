@@ -1,0 +1,74 @@
+"""Accounts as their users and the admins read them."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from aggregator.database import read
+from aggregator.errors import NotFound
+from aggregator.models import Role, User
+from aggregator.models.base import table_of
+from aggregator.services import listing, paging
+from aggregator.services.listing import Listing, Page
+from aggregator.sql import Select, id_parameter, json_bool, json_object, json_time
+
+
+def user_json() -> json_object:
+    """A user as JSON, without anything that lets one sign in."""
+    return json_object(
+        {
+            "id": User.id,
+            "username": User.username,
+            "email": User.email,
+            "role": User.role,
+            "active": json_bool(User.active),
+            "created_at": json_time(User.created_at),
+            "updated_at": json_time(User.updated_at),
+        }
+    )
+
+
+def _contains(column: sa.SQLColumnExpression[str]) -> sa.ColumnElement[bool]:
+    return column.ilike(sa.bindparam("q", type_=sa.String), escape="\\")
+
+
+USERS = Listing(
+    source=table_of(User),
+    document=user_json,
+    columns={
+        "username": lambda _: User.username_key,
+        "email": lambda _: User.email_key,
+        "created_at": lambda _: User.created_at,
+    },
+    kinds={"username": paging.is_text, "email": paging.is_text, "created_at": paging.is_moment},
+    tie=User.id,
+    tie_kind=paging.is_uuid,
+    default_sort="username",
+    filters={
+        "q": sa.or_(_contains(User.username_key), _contains(User.email_key)),
+        "role": sa.cast(User.role, sa.String) == sa.bindparam("role", type_=sa.String),
+        "active": {True: User.active.is_(True), False: User.active.is_(False)},
+    },
+)
+
+
+def page(filters: Mapping[str, Any], **position: Any) -> Page:
+    """A page of the users; q finds those that have it in their names or addresses."""
+    filters = {name: str(value) if isinstance(value, Role) else value for name, value in filters.items()}
+    if "q" in filters:
+        filters["q"] = listing.containing(filters["q"].casefold())
+    return listing.page(USERS, filters, **position)
+
+
+def find(user_id: UUID) -> str:
+    """A user. NotFound if there is none."""
+    rows = read(_user, id=str(user_id))
+    if not rows:
+        raise NotFound("There is no such user.")
+    return str(rows[0][0])
+
+
+def _user() -> Select:
+    return sa.select(sa.cast(user_json(), sa.Text)).where(User.id == id_parameter("id"))

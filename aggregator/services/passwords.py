@@ -1,0 +1,73 @@
+"""Passwords: which will do, and their hashes."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from threading import Semaphore
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from aggregator.errors import Unavailable
+from aggregator.models.accounts import MAX_PASSWORD_LENGTH, MIN_PASSWORD_LENGTH
+
+# OWASP's Password Storage Cheat Sheet. The library's own, 64 MiB each, would let fifty logins fill a small dyno.
+_hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
+# Nobody's password; to check it takes as long as to check somebody's.
+NOBODYS = "$argon2id$v=19$m=19456,t=2,p=1$uJ81G1kQP9tjIMmnpNXlLA$xH7z5bazo08112bUPrJAhIZU6BbsTrUZQ1NktEqUuVk"
+WAIT_SECONDS = 5.0
+_turn = Semaphore(2)
+
+
+def weakness(password: str, *names: str) -> str | None:
+    """Why a password will not do, for somebody of these names; None where it will.
+
+    Length and guessability only, after NIST SP 800-63B: rules of composition make passwords worse.
+    """
+    if not MIN_PASSWORD_LENGTH <= len(password) <= MAX_PASSWORD_LENGTH:
+        return f"Must have {MIN_PASSWORD_LENGTH} to {MAX_PASSWORD_LENGTH} characters."
+    folded = password.casefold()
+    if folded in _common() or len(set(folded)) < 3:
+        return "Is among the first that anybody would guess."
+    if any(name and name.casefold() in (folded, folded[::-1]) for name in names):
+        return "Must not be the name or the address."
+    return None
+
+
+@cache
+def _common() -> frozenset[str]:
+    # Not at the start: it holds words of many kinds, and only who sets a password needs them.
+    from zxcvbn.frequency_lists import FREQUENCY_LISTS
+
+    return frozenset(FREQUENCY_LISTS["passwords"])
+
+
+def hashed(password: str) -> str:
+    """The hash to store. It takes some 20 ms and 19 MiB, so it has no place in a transaction."""
+    with _one_of_few():
+        return _hasher.hash(password)
+
+
+def matches(password_hash: str | None, password: str) -> bool:
+    """Whether the password is the one that was hashed; takes as long where there is no hash."""
+    with _one_of_few():
+        try:
+            return _hasher.verify(password_hash or NOBODYS, password) and password_hash is not None
+        except (VerificationError, InvalidHashError):
+            return False
+
+
+def is_outdated(password_hash: str) -> bool:
+    """Whether a password was hashed in another way than it would be today."""
+    return _hasher.check_needs_rehash(password_hash)
+
+
+@contextmanager
+def _one_of_few() -> Iterator[None]:
+    """Two at once, whatever comes in: each takes a processor and 19 MiB."""
+    if not _turn.acquire(timeout=WAIT_SECONDS):
+        raise Unavailable
+    try:
+        yield
+    finally:
+        _turn.release()

@@ -1,0 +1,89 @@
+"""Who is signed in. The caller owns the transaction."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID, uuid4
+
+import sqlalchemy as sa
+
+from aggregator.database import db, read
+from aggregator.models import Role, SignIn, User
+from aggregator.sql import Select, id_parameter, now_plus
+
+# Two tabs may use the same refresh token at the same moment: within so long both get the same new one.
+GRACE = timedelta(seconds=10)
+KEPT = timedelta(days=7)  # after the end, so that a reused token is known for one
+EXPIRED_AT_ONCE = 5_000
+
+
+@dataclass(frozen=True)
+class Principal:
+    """Who makes a request, and by which sign-in."""
+
+    user_id: UUID
+    role: Role
+    sign_in_id: UUID
+
+
+def begin(user: User, now: datetime, life: timedelta) -> SignIn:
+    """Sign a user in."""
+    sign_in = SignIn(id=uuid4(), user_id=user.id, generation=1, refreshed_at=now, expires_at=now + life)
+    db.session.add(sign_in)
+    return sign_in
+
+
+def refresh(sign_in_id: UUID, user_id: UUID, generation: int, now: datetime, life: timedelta) -> SignIn | None:
+    """The sign-in with its next generation, in exchange for the last one; None where that buys nothing.
+
+    An earlier generation has been used already, so somebody has stolen one of the two: the sign-in ends.
+    """
+    sign_in = db.session.get(SignIn, sign_in_id, with_for_update=True)
+    if sign_in is None or sign_in.user_id != user_id or sign_in.ended_at or sign_in.expires_at <= now:
+        return None
+    if not db.session.scalar(sa.select(User.active).where(User.id == user_id)):
+        return None
+    if generation == sign_in.generation:
+        sign_in.generation += 1
+        sign_in.refreshed_at, sign_in.expires_at = now, now + life
+        return sign_in
+    if generation == sign_in.generation - 1 and now - sign_in.refreshed_at <= GRACE:
+        return sign_in
+    sign_in.ended_at = now
+    return None
+
+
+def end(sign_in_id: UUID, now: datetime) -> None:
+    """Sign out."""
+    db.session.execute(sa.update(SignIn).where(SignIn.id == sign_in_id).values(ended_at=now))
+
+
+def end_all(user_id: UUID, now: datetime, but: UUID | None = None) -> None:
+    """Sign a user out everywhere, but for one sign-in."""
+    theirs = sa.update(SignIn).where(SignIn.user_id == user_id, SignIn.ended_at.is_(None))
+    db.session.execute((theirs if but is None else theirs.where(SignIn.id != but)).values(ended_at=now))
+
+
+def principal(sign_in_id: UUID, user_id: UUID) -> Principal | None:
+    """Who that is, with the role of this moment; None where they are signed out, or may not sign in any more."""
+    found = read(_role, sign_in_id=str(sign_in_id), user_id=str(user_id))
+    return Principal(user_id, Role(found[0][0]), sign_in_id) if found else None
+
+
+def _role() -> Select:
+    return (
+        sa.select(sa.cast(User.role, sa.String))
+        .join_from(SignIn, User, User.id == SignIn.user_id)
+        .where(
+            SignIn.id == id_parameter("sign_in_id"),
+            User.id == id_parameter("user_id"),
+            User.active,
+            SignIn.ended_at.is_(None),
+            SignIn.expires_at > now_plus(0),
+        )
+    )
+
+
+def expire(now: datetime) -> int:
+    """Forget some of the sign-ins that ended long ago, up to a batch, and count them."""
+    old = sa.select(SignIn.id).where(SignIn.expires_at < now - KEPT).limit(EXPIRED_AT_ONCE)
+    return len(db.session.execute(sa.delete(SignIn).where(SignIn.id.in_(old)).returning(SignIn.id)).all())
