@@ -81,26 +81,29 @@ class Children:
         for child in reversed(self.running):
             child.end()
 
-    def start(self, name: str, *arguments: str, patience: float = 1.0) -> Child:
-        """Start Python with arguments; all that it says goes to a log of its own."""
+    def start(self, name: str, *arguments: str, patience: float = 1.0, given: str = "") -> Child:
+        """Start Python with arguments and something to read; all that it says goes to a log of its own."""
         log = self.logs / f"{name}.log"
         with log.open("wb") as output:
             process = subprocess.Popen(  # noqa: S603 - the arguments are our own
                 [sys.executable, *arguments],
                 cwd=self.directory,
                 env=self.environment,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 preexec_fn=_die_with(os.getpid()),
             )
         self.running.append(Child(name, process, log, patience))
+        assert process.stdin
+        with suppress(BrokenPipeError), process.stdin:  # not in the arguments, which all users can list
+            process.stdin.write(given.encode())
         return self.running[-1]
 
-    def run(self, name: str, *arguments: str) -> None:
+    def run(self, name: str, *arguments: str, given: str = "") -> None:
         """Start Python and wait for its end; UsageError where that is a bad one."""
-        child = self.start(name, *arguments)
+        child = self.start(name, *arguments, given=given)
         while child.process.poll() is None:
             self._pause(0.05)
         self.running.remove(child)

@@ -3,6 +3,7 @@
 import argparse
 import fcntl
 import os
+import secrets
 import socket
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 HOST = "127.0.0.1"
 PORTS = {"PORT": 8000, "SANDBOX_PORT": 8001}
 PRODUCTS = 12
+ADMIN, ADDRESS = "demo-admin", "demo-admin@example.com"
 MOVE_SECONDS = 15  # between two prices, and between two looks at them
 READY_SECONDS = 30.0
 OFFERS_SECONDS = 15.0
@@ -37,6 +39,11 @@ WELCOME = """
   To try, the offers of the {name}:
 
     curl {url}/api/v1/products/{id}/offers
+
+  To write, sign in as the admin that this run made; the access token lasts five minutes:
+
+    curl {url}/api/v1/auth/login -H 'Content-Type: application/json' \\
+      -d '{{"username": "{admin}", "password": "{password}"}}'
 
   Ctrl-C stops everything; the next `make run` goes on from there.
 """
@@ -131,20 +138,34 @@ def _play(children: Children, ports: Mapping[str, int]) -> None:
     children.start("web", "-m", "gunicorn", "--graceful-timeout=2", "wsgi:app", patience=3.0)
     children.start("worker", "worker.py", patience=5.0)
     try:
-        products = _fill(children, url)
+        password = _make_admin(children)
+        products = _fill(children, url, password)
     except requests.RequestException as error:
         children.watch(0.5)  # most likely the web process has ended, and that is the news
         raise UsageError(f"{url} does not answer: {error}.") from None
-    print(_welcome(url, products, children.logs), flush=True)
+    print(_welcome(url, products, children.logs, password), flush=True)
     while True:
         children.watch(0.25)
 
 
-def _fill(children: Children, url: str) -> list[dict[str, Any]]:
+def _make_admin(children: Children) -> str:
+    """The password of the demo's admin: another one at each run, and written down nowhere."""
+    password = secrets.token_urlsafe(12)
+    users = ("-m", "flask", "--app", "wsgi", "users")
+    try:
+        options = (f"--username={ADMIN}", f"--email={ADDRESS}", "--password-stdin")
+        children.run("admin", *users, "create-admin", *options, given=password)
+    except UsageError:  # it is there from the last time
+        children.run("admin", *users, "set-password", ADMIN, "--password-stdin", given=password)
+    return password
+
+
+def _fill(children: Children, url: str, password: str) -> list[dict[str, Any]]:
     """The sample products, added and with their offers."""
     with requests.Session() as session:
         session.trust_env = False  # no proxy leads to this machine
         _wait_until_ready(children, session, f"{url}/readyz")
+        _sign_in(session, f"{url}/api/v1/auth/login", password)
         ids = _add_products(children, session, f"{url}/api/v1/products")
         return _with_offers(children, session, f"{url}/api/v1/products", ids)
 
@@ -157,6 +178,13 @@ def _wait_until_ready(children: Children, session: requests.Session, url: str) -
 
     if not children.wait_for(ready, READY_SECONDS):
         raise UsageError(f"{url} was not ready within {READY_SECONDS:.0f} seconds; see {shown(children.logs)}/web.log.")
+
+
+def _sign_in(session: requests.Session, url: str, password: str) -> None:
+    answer = session.post(url, json={"username": ADMIN, "password": password}, timeout=15)
+    if not answer.ok:
+        raise UsageError(f"{ADMIN} cannot sign in, {answer.status_code}: {answer.text}")
+    session.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
 
 
 def _add_products(children: Children, session: requests.Session, url: str) -> list[str]:
@@ -186,7 +214,7 @@ def _with_offers(children: Children, session: requests.Session, url: str, ids: S
     return products
 
 
-def _welcome(url: str, products: Sequence[dict[str, Any]], logs: Path) -> str:
+def _welcome(url: str, products: Sequence[dict[str, Any]], logs: Path, password: str) -> str:
     example = max(products, key=lambda product: product["offer_count"], default={"name": "(none is left)", "id": "ID"})
     return WELCOME.format(
         url=url,
@@ -196,6 +224,8 @@ def _welcome(url: str, products: Sequence[dict[str, Any]], logs: Path) -> str:
         logs=shown(logs),
         name=example["name"],
         id=example["id"],
+        admin=ADMIN,
+        password=password,
     )
 
 
