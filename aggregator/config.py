@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from environs import Env, EnvValidationError
 from marshmallow import ValidationError, validate
+from redis.connection import parse_url
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -102,8 +103,8 @@ def development_secret(name: str) -> str:
         if not path.exists():
             path.parent.mkdir(exist_ok=True)
             draft = path.with_name(f"{path.name}-{token_hex(8)}")
+            draft.touch(mode=0o600)  # before there is anything in it
             draft.write_text(token_hex(32))
-            draft.chmod(0o600)
             with suppress(FileExistsError):
                 os.link(draft, path)  # all at once: another process may be reading it
             draft.unlink()
@@ -122,7 +123,7 @@ def _accounts(env: Env) -> dict[str, Any]:
         "registrations_per_address": env.int("REGISTRATIONS_PER_ADDRESS", 20, validate=positive),
         "redis_url": env.str("REDIS_URL", "", validate=_is_redis_url),
         "trusted_proxies": env.int("TRUSTED_PROXIES", 0, validate=validate.Range(0, 5)),
-        "cors_origins": tuple(env.str("CORS_ORIGINS", "", validate=_are_origins).replace(",", " ").split()),
+        "cors_origins": _origins(env.str("CORS_ORIGINS", "", validate=_are_origins) or ""),
     }
 
 
@@ -183,11 +184,20 @@ def _is_http_url(value: str) -> None:
 
 def _is_redis_url(value: str) -> None:
     if value:
-        validate.URL(schemes={"redis", "rediss", "unix"}, require_tld=False)(value)
+        try:
+            where = parse_url(value)  # type: ignore[no-untyped-call]
+        except ValueError:
+            raise ValidationError("Not a Redis URL, such as redis://host:6379.") from None
+        if not where or not 0 < where.get("port", 6379) < 65536:
+            raise ValidationError("Not a Redis URL, such as redis://host:6379.")
+
+
+def _origins(value: str) -> tuple[str, ...]:
+    return tuple(value.replace(",", " ").split())
 
 
 def _are_origins(value: str) -> None:
-    for origin in value.replace(",", " ").split():
+    for origin in _origins(value):
         if not re.fullmatch(r"https?://[A-Za-z0-9.-]+(:\d+)?", origin):
             raise ValidationError("Not origins, such as https://shop.example.com.")
 

@@ -87,7 +87,24 @@ def _prepare(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("PRAGMA foreign_keys = ON")
     # SQLite's own knows only ASCII, and case-insensitive search goes through it.
+    connection.create_aggregate("sum_of_products", 2, SumOfProducts)  # type: ignore[arg-type] # for one argument
     connection.create_function("lower", 1, lambda text: text if text is None else str(text).lower(), deterministic=True)
+
+
+class SumOfProducts:
+    """For SQLite, whose own integers end at 64 bits."""
+
+    def __init__(self) -> None:
+        self.sum: int | None = None
+
+    def step(self, a: int | None, b: int | None) -> None:
+        """Add a row."""
+        if a is not None and b is not None:
+            self.sum = (self.sum or 0) + a * b
+
+    def finalize(self) -> str | None:
+        """The sum as text."""
+        return None if self.sum is None else str(self.sum)
 
 
 @contextmanager
@@ -128,6 +145,11 @@ def database_now() -> datetime:
 def dialect() -> str:
     """The name of the session's database: sqlite or postgresql."""
     return str(db.session.get_bind().dialect.name)
+
+
+def reader_dialect() -> str:
+    """The name of the database that read() asks: sqlite or postgresql."""
+    return str(current_app.extensions["reader"].dialect.name)
 
 
 def tune_for_batches() -> None:

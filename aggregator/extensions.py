@@ -11,7 +11,7 @@ from aggregator.clients.many import ManyRequests
 from aggregator.clients.single import SingleRequests
 from aggregator.config import Settings
 from aggregator.flows.access import TokenSource
-from aggregator.flows.accounts import AccountLimits, Door
+from aggregator.flows.accounts import AccountLimits, Authenticator
 from aggregator.flows.claims import process_name
 from aggregator.flows.limits import Limits
 from aggregator.flows.memory import LastAnswers
@@ -19,12 +19,12 @@ from aggregator.flows.sync import SyncSettings
 
 
 def init_app(app: Flask, settings: Settings) -> None:
-    """Give app its settings, its ways to the offers service and its door. Nothing is sent yet."""
+    """Give app its settings, its ways to the offers service and its authenticator. Nothing is sent yet."""
     app.extensions["settings"] = settings
     app.extensions["single"] = SingleRequests()
     app.extensions["many"] = ManyRequests(settings.sync_concurrency)
     app.extensions["last_answers"] = LastAnswers()
-    app.extensions["door"] = Door(
+    app.extensions["authenticator"] = Authenticator(
         Limits(RedisCounter(settings.redis_url) if settings.redis_url else None),
         AccountLimits.of(settings.logins_per_address, settings.logins_per_account, settings.registrations_per_address),
         timedelta(seconds=settings.refresh_token_seconds),
@@ -36,9 +36,9 @@ def settings() -> Settings:
     return cast(Settings, current_app.extensions["settings"])
 
 
-def door() -> Door:
-    """Where people come into the running app."""
-    return cast(Door, current_app.extensions["door"])
+def authenticator() -> Authenticator:
+    """What signs people up and in."""
+    return cast(Authenticator, current_app.extensions["authenticator"])
 
 
 def schema_is_current(revision: str | None) -> bool:

@@ -121,6 +121,47 @@ def _json_time_sqlite(element: json_time, compiler: Any, **kwargs: Any) -> str:
     return str(compiler.process(element.clauses, **kwargs))
 
 
+class microseconds(FunctionElement[Any]):
+    """A moment as a whole number: the microseconds since 1970."""
+
+    type = sa.BigInteger()
+    inherit_cache = True
+
+
+@compiles(microseconds)
+def _microseconds_postgresql(element: microseconds, compiler: Any, **kwargs: Any) -> str:
+    return f"CAST(extract(epoch FROM {compiler.process(element.clauses, **kwargs)}) * 1000000 AS bigint)"
+
+
+@compiles(microseconds, "sqlite")
+def _microseconds_sqlite(element: microseconds, compiler: Any, **kwargs: Any) -> str:
+    moment = compiler.process(element.clauses, **kwargs)
+    return f"(CAST(strftime('%s', {moment}) AS INTEGER) * 1000000 + CAST(substr({moment}, 21, 6) AS INTEGER))"
+
+
+class sum_of_products(FunctionElement[Any]):
+    """The sum of a * b over the rows that have both, exact whatever its size, as text; null where there are none."""
+
+    type = sa.Text()
+    inherit_cache = True
+
+
+@compiles(sum_of_products)
+def _sum_of_products_postgresql(element: sum_of_products, compiler: Any, **kwargs: Any) -> str:
+    a, b = (compiler.process(clause, **kwargs) for clause in element.clauses)
+    return f"CAST(sum(CAST({a} AS numeric) * {b}) AS text)"
+
+
+@compiles(sum_of_products, "sqlite")
+def _sum_of_products_sqlite(element: sum_of_products, compiler: Any, **kwargs: Any) -> str:
+    return f"sum_of_products({compiler.process(element.clauses, **kwargs)})"  # database.SumOfProducts
+
+
+def moment_parameter(name: str) -> sa.ColumnElement[Any]:
+    """A parameter that is a moment in the text of TIMESTAMP_FORMAT."""
+    return sa.cast(sa.bindparam(name, type_=sa.String), UTCDateTime())
+
+
 def id_parameter(name: str) -> sa.ColumnElement[Any]:
     """A parameter that is the text of a UUID."""
     return sa.cast(sa.bindparam(name, type_=sa.String), GUID())

@@ -27,6 +27,7 @@ from aggregator.models import Base, Role
 from aggregator.sandbox import Sandbox
 from tests.builders import make_user, sign_in
 from tests.postgres import postgres
+from tests.valkey import valkey
 
 BACKENDS = ("sqlite", "postgresql")
 REVISION = sa.Table("alembic_version", sa.MetaData(), sa.Column("version_num", sa.String(32)))
@@ -150,6 +151,13 @@ def migrate(url: URL) -> None:
     """Bring the database at url to the head of the migrations, as `flask db upgrade` does."""
     with apps() as start, start(Settings(url, NO_SERVICE)).app_context():
         flask_migrate.upgrade(str(MIGRATIONS))
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """A server of the Redis protocol. What one test leaves there the next one finds."""
+    with valkey() as url:
+        yield url
 
 
 # SQLite: a migrated file is made once, and each test gets a copy.

@@ -79,7 +79,7 @@ class PostgresServer:
         switches = [f"--{name}={value}" for name, value in options.items()]
         command = [self.binaries / "postgres", "-D", self.directory / "data", *switches]
         with open(self._log, "ab") as log:
-            self.process = _spawn(command, self.account, stdout=log, stderr=subprocess.STDOUT)
+            self.process = spawn(command, self.account, stdout=log, stderr=subprocess.STDOUT)
         self._wait_until_ready()
 
     def stop(self, mode: StopMode = "fast") -> None:
@@ -178,7 +178,7 @@ def _hand_over(path: Path, account: Account) -> None:
 def _can_run(binaries: Path, account: Account) -> bool:
     """Whether the account gets at the binaries; a virtualenv in a private home is closed to others."""
     try:
-        probe = _spawn([binaries / "postgres", "--version"], account, stdout=subprocess.DEVNULL)
+        probe = spawn([binaries / "postgres", "--version"], account, stdout=subprocess.DEVNULL)
     except PermissionError:
         return False
     return probe.wait() == 0
@@ -202,13 +202,13 @@ def _initialise(binaries: Path, data: Path, account: Account) -> None:
     # PostgreSQL's own C.UTF-8 sorts and folds alike wherever the tests run.
     locale = ["--no-locale", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--encoding=UTF8"]
     command = [binaries / "initdb", "-D", data, "--username=postgres", "--auth=trust", *locale, "--no-sync"]
-    initdb = _spawn(command, account, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    initdb = spawn(command, account, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     output, _ = initdb.communicate()
     if initdb.returncode != 0:
         raise RuntimeError(f"initdb failed: {output.decode(errors='replace')[-2000:].strip()}")
 
 
-def _spawn(command: list[Any], account: Account, **streams: Any) -> subprocess.Popen[bytes]:
+def spawn(command: list[Any], account: Account, **streams: Any) -> subprocess.Popen[bytes]:
     """Start a process that ends with this one (on Linux), away from a directory it may not enter."""
     with warnings.catch_warnings():
         # Python 3.12 warns of forking beside threads; the code run between fork and exec takes no lock.

@@ -1,7 +1,11 @@
 """Settings from the environment: what is missing or wrong is named all at once, and no value ever is."""
 
 import os
+import stat
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -27,9 +31,30 @@ NAMES = {
     "SENTRY_DSN",
     "LOG_FORMAT",
     "DB_POOL_SIZE",
+    "ACCESS_TOKEN_SECONDS",
+    "REFRESH_TOKEN_SECONDS",
+    "LOGINS_PER_ADDRESS",
+    "LOGINS_PER_ACCOUNT",
+    "REGISTRATIONS_PER_ADDRESS",
+    "REDIS_URL",
+    "TRUSTED_PROXIES",
+    "CORS_ORIGINS",
     "DYNO",
     "FLASK_DEBUG",
 }
+
+INSTALLED = Path(__file__).resolve().parents[1]
+# A process that is told directories, and when to ask for the secret of each.
+ASK_FOR_SECRETS = """
+import sys
+from pathlib import Path
+from aggregator import config
+print("ready", flush=True)
+sys.stdin.readline()
+for directory in sys.argv[1:]:
+    config.ROOT = Path(directory)
+    print(config.development_secret("secret_key"))
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -144,6 +169,31 @@ class TestWrongSettings:
             ("CURRENCY", "eur"),
             ("LOG_FORMAT", "xml"),
             ("DB_POOL_SIZE", "0"),
+            ("ACCESS_TOKEN_SECONDS", "9"),
+            ("ACCESS_TOKEN_SECONDS", "86401"),
+            ("ACCESS_TOKEN_SECONDS", "5m"),
+            ("REFRESH_TOKEN_SECONDS", "59"),
+            ("REFRESH_TOKEN_SECONDS", "31536001"),
+            ("REFRESH_TOKEN_SECONDS", "-1"),
+            ("LOGINS_PER_ADDRESS", "0"),
+            ("LOGINS_PER_ADDRESS", "many"),
+            ("LOGINS_PER_ACCOUNT", "0"),
+            ("LOGINS_PER_ACCOUNT", "1.5"),
+            ("REGISTRATIONS_PER_ADDRESS", "0"),
+            ("REGISTRATIONS_PER_ADDRESS", "1000001"),
+            ("TRUSTED_PROXIES", "-1"),
+            ("TRUSTED_PROXIES", "6"),
+            ("TRUSTED_PROXIES", "yes"),
+            ("REDIS_URL", "localhost:6379"),
+            ("REDIS_URL", "http://localhost:6379"),
+            ("REDIS_URL", "redis://"),
+            ("REDIS_URL", "redis://:hunter2@localhost:port"),
+            ("CORS_ORIGINS", "*"),
+            ("CORS_ORIGINS", "null"),
+            ("CORS_ORIGINS", "shop.example.com"),
+            ("CORS_ORIGINS", "https://shop.example.com/"),
+            ("CORS_ORIGINS", "https://*.example.com"),
+            ("CORS_ORIGINS", "https://shop.example.com, ftp://shop.example.com"),
         ],
     )
     def test_each_is_named(self, name, value):
@@ -210,6 +260,173 @@ class TestProduction:
             settings(**GOOD | weak)
 
         assert "hunter2" not in refusal.value.detail
+
+
+class TestAccounts:
+    def test_nothing_has_to_be_set(self):
+        found = settings()
+
+        assert (found.access_token_seconds, found.refresh_token_seconds) == (300, 86_400)
+        assert (found.logins_per_address, found.logins_per_account, found.registrations_per_address) == (30, 10, 20)
+        assert (found.redis_url, found.trusted_proxies, found.cors_origins) == ("", 0, ())
+
+    def test_all_of_it_can_be(self):
+        found = settings(
+            ACCESS_TOKEN_SECONDS="10",
+            REFRESH_TOKEN_SECONDS="31536000",
+            LOGINS_PER_ADDRESS="1",
+            LOGINS_PER_ACCOUNT="1000000",
+            REGISTRATIONS_PER_ADDRESS="3",
+            REDIS_URL="redis://localhost:6379/0",
+            TRUSTED_PROXIES="5",
+            CORS_ORIGINS="https://shop.example.com",
+        )
+
+        assert (found.access_token_seconds, found.refresh_token_seconds) == (10, 31_536_000)
+        assert (found.logins_per_address, found.logins_per_account, found.registrations_per_address) == (
+            1,
+            1_000_000,
+            3,
+        )
+        assert (found.redis_url, found.trusted_proxies) == ("redis://localhost:6379/0", 5)
+        assert found.cors_origins == ("https://shop.example.com",)
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "redis://redis:6379/0",
+            "redis://localhost",
+            "redis://127.0.0.1:6379",
+            "redis://[::1]:6379/1",
+            "rediss://:p4ssw0rd@ec2-1-2-3-4.compute-1.amazonaws.com:12345",
+            "redis://user:p4ssw0rd@redis.example.com:6379/0?ssl_cert_reqs=none",
+            "unix:///run/valkey/socket?db=0",
+        ],
+    )
+    def test_a_redis_may_be_anywhere(self, url):
+        assert settings(REDIS_URL=url).redis_url == url
+
+    def test_a_port_that_there_cannot_be_is_named(self):
+        assert problems(REDIS_URL="redis://localhost:99999/0") == ["REDIS_URL"]
+
+    @pytest.mark.parametrize(
+        ("given", "used"),
+        [
+            ("https://shop.example.com", ("https://shop.example.com",)),
+            ("https://a.example, http://localhost:3000", ("https://a.example", "http://localhost:3000")),
+            ("https://a.example https://b.example,", ("https://a.example", "https://b.example")),
+            (" ", ()),
+        ],
+    )
+    def test_origins_are_a_list(self, given, used):
+        assert settings(CORS_ORIGINS=given).cors_origins == used
+
+    def test_the_repr_does_not_tell_the_password_of_redis(self):
+        assert "p4ssw0rd" not in repr(settings(REDIS_URL="redis://:p4ssw0rd@localhost:6379/0"))
+
+
+class TestDevelopmentSecret:
+    @pytest.fixture(autouse=True)
+    def directory(self, tmp_path, monkeypatch) -> Path:
+        """A directory to be installed in, with nothing in it."""
+        monkeypatch.setattr(config, "ROOT", tmp_path)
+        return tmp_path
+
+    def test_each_secret_that_is_not_set_is_made_and_is_one_of_its_own(self):
+        found = settings()
+
+        assert len(found.secret_key) == len(found.jwt_secret_key) == 64
+        assert found.secret_key != found.jwt_secret_key
+
+    def test_stays_the_same(self):
+        first, second = settings(), settings()
+
+        assert (first.secret_key, first.jwt_secret_key) == (second.secret_key, second.jwt_secret_key)
+
+    def test_differs_from_one_installation_to_the_next(self, directory, monkeypatch):
+        first = settings()
+        monkeypatch.setattr(config, "ROOT", directory / "another")
+        (directory / "another").mkdir()
+
+        assert settings().jwt_secret_key != first.jwt_secret_key
+
+    def test_what_is_set_is_used_as_it_is(self):
+        found = settings(SECRET_KEY="mine", JWT_SECRET_KEY="mine too")
+
+        assert (found.secret_key, found.jwt_secret_key) == ("mine", "mine too")
+
+    def test_where_both_are_set_nothing_is_made(self, directory):
+        settings(SECRET_KEY="mine", JWT_SECRET_KEY="mine too")
+
+        assert list(directory.iterdir()) == []
+
+    def test_is_kept_in_one_file_that_nobody_else_can_read(self, directory):
+        made = settings()
+
+        (file,) = (directory / "instance").iterdir()
+        assert file.name == "development-secret"
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        assert made.secret_key not in file.read_text()
+
+    def test_at_no_time_anybody_else_could_have_read_it(self, directory):
+        seen = set()
+
+        def look(*_: object) -> None:
+            for file in (directory / "instance").glob("*"):
+                status = file.stat()
+                seen.add((status.st_size > 0, oct(stat.S_IMODE(status.st_mode))))
+
+        sys.setprofile(look)  # after each call of anything
+        try:
+            config.development_secret("secret_key")
+        finally:
+            sys.setprofile(None)
+
+        assert (True, "0o600") in seen
+        assert {mode for written, mode in seen if written} == {"0o600"}
+
+    def test_in_production_none_is_made(self, directory):
+        settings(**GOOD)
+
+        assert list(directory.iterdir()) == []
+
+    def test_processes_that_start_at_once_get_the_same(self, directory):
+        directories = [directory / str(number) for number in range(20)]
+        for path in directories:
+            path.mkdir()
+        command = [sys.executable, "-c", ASK_FOR_SECRETS, *map(str, directories)]
+        processes = [
+            subprocess.Popen(command, cwd=INSTALLED, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            for _ in range(3)
+        ]
+        for process in processes:
+            assert process.stdout.readline() == "ready\n"
+        for process in processes:
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        said = [process.communicate(timeout=30)[0].split() for process in processes]
+
+        assert [process.returncode for process in processes] == [0, 0, 0]
+        assert said[0] == said[1] == said[2]
+        assert len(set(said[0])) == 20
+        assert {len(list((path / "instance").iterdir())) for path in directories} == {1}
+
+    def test_a_directory_that_is_none_is_said_in_a_sentence(self, directory):
+        (directory / "instance").write_text("a file")
+
+        with pytest.raises(UsageError) as refusal:
+            settings()
+        path = directory / "instance" / "development-secret"
+        assert refusal.value.detail == f"SECRET_KEY is not set, and none can be kept in {path}: File exists."
+
+    @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+    def test_a_directory_that_cannot_be_written_is_said_in_a_sentence(self, directory):
+        (directory / "instance").mkdir(mode=0o500)
+
+        with pytest.raises(UsageError) as refusal:
+            settings(SECRET_KEY="mine")
+        path = directory / "instance" / "development-secret"
+        assert refusal.value.detail == f"JWT_SECRET_KEY is not set, and none can be kept in {path}: Permission denied."
 
 
 def test_the_repr_of_settings_holds_no_secret():

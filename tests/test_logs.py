@@ -9,7 +9,9 @@ import pytest
 import structlog
 
 from aggregator import logs
-from tests.builders import create
+from aggregator.models import Role
+from tests.builders import bearer, create, make_user
+from tests.conftest import signed_in
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJleHBpcmVzIjoxfQ.c2lnbmF0dXJl"
 SECRETS = ["hunter2", "0pAqUe.t0k3n+=", JWT]
@@ -181,14 +183,44 @@ class TestSecrets:
 
 def test_a_creation_tells_the_log_no_token(make_app, sandbox, capsys):
     app = make_app(log_format="json")
-    client = app.test_client()
+    client = signed_in(app, make_user(app, Role.ADMIN))
     create(client)
     sandbox.forget_token()
     create(client)
     sandbox.faults = ["500@register"]
-    create(client, headers={"Authorization": f"Bearer {JWT}"})
+    create(client)
+    refused = create(client, headers=bearer(JWT))
 
     text = capsys.readouterr().err
+    assert refused.status_code == 401
     assert "access token renewed" in text
+    assert "product not registered" in text
     assert sandbox.refresh_token not in text
     assert "eyJ" not in text
+
+
+def test_who_comes_in_tells_the_log_no_password_and_no_token(make_app, capsys):
+    client = make_app(log_format="json", logins_per_address=3).test_client()
+    old, new, wrong = "plum-Tree-27", "stone-Bridge-81", "paper-Kite-54"
+
+    def send(method: str, path: str, body: dict | None = None, token: str | None = None) -> dict:
+        headers = bearer(token) if token else None
+        return client.open(f"/api/v1/auth/{path}", method=method, json=body, headers=headers).json
+
+    send("POST", "register", {"username": "ada", "email": "ada@example.com", "password": old})
+    first = send("POST", "login", {"username": "ada", "password": old})
+    second = send("POST", "refresh", token=first["refresh_token"])
+    send("PATCH", "me", {"current_password": old, "password": new}, second["access_token"])
+    send("POST", "login", {"username": "ada", "password": wrong})
+    for _ in range(2):  # in the wrong field, and then once too often
+        send("POST", "login", {"username": wrong, "password": "ada"})
+
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    answers = [(line["path"].rpartition("/")[2], line["status"]) for line in lines if line["event"] == "request"]
+    assert answers[:4] == [("register", 201), ("login", 200), ("refresh", 200), ("me", 200)]
+    assert answers[4:] == [("login", 401), ("login", 401), ("login", 429)]
+    assert "limit reached" in {line["event"] for line in lines}
+    tokens = [answer[name] for answer in (first, second) for name in ("access_token", "refresh_token")]
+    signatures = [token.rpartition(".")[2] for token in tokens]
+    for secret in (old, new, wrong, "eyJ", "$argon2", *signatures):
+        assert secret not in json.dumps(lines)

@@ -7,11 +7,12 @@ from flask import Response, request
 from flask.views import MethodView
 
 from aggregator.api.parsing import Blueprint
-from aggregator.api.responses import PAGE_HEADERS, json_response, page_response, tagged
+from aggregator.api.responses import PAGE_HEADERS, TAG_HEADERS, UNCHANGED, json_response, page_response, tagged
 from aggregator.auth import principal, refresh_claims, refuse, tokens_for
 from aggregator.clock import utcnow
 from aggregator.database import in_transaction
-from aggregator.extensions import door
+from aggregator.extensions import authenticator
+from aggregator.flows.accounts import Passwords
 from aggregator.flows.limits import network
 from aggregator.schemas.accounts import (
     LoginSchema,
@@ -26,15 +27,18 @@ from aggregator.services import account_reads, accounts, sign_ins
 
 blueprint = Blueprint("accounts", __name__, url_prefix="/api/v1", description="Who may do what.")
 
+CREDENTIALS = {"username": "$request.body#/username", "password": "$request.body#/password"}
+
 
 @blueprint.route("/auth/register")
 class Register(MethodView):
     @blueprint.arguments(RegisterSchema)
     @blueprint.response(201, UserSchema)
-    @blueprint.problems({400: "The body is no JSON", 409: "The name or the address is taken", 429: "Too many of late"})
+    @blueprint.links(201, {"postLogin": {"requestBody": CREDENTIALS}})
+    @blueprint.problems({409: "The name or the address is taken", 429: "Too many of late"})
     def post(self, fields: dict[str, str]) -> Response:
         """Open an account, as a customer"""
-        user_id = door().register(fields, network(request.remote_addr))
+        user_id = authenticator().register(fields, network(request.remote_addr))
         return json_response(account_reads.find(user_id), 201)
 
 
@@ -42,10 +46,10 @@ class Register(MethodView):
 class Login(MethodView):
     @blueprint.arguments(LoginSchema)
     @blueprint.response(200, TokensSchema)
-    @blueprint.problems({400: "The body is no JSON", 401: "Wrong name or password", 429: "Tried too often"})
+    @blueprint.problems({401: "Wrong name or password", 429: "Tried too often"})
     def post(self, fields: dict[str, str]) -> dict[str, Any]:
         """Sign in, by name or e-mail address"""
-        return tokens_for(door().login(fields["username"], fields["password"], network(request.remote_addr)))
+        return tokens_for(authenticator().login(fields["username"], fields["password"], network(request.remote_addr)))
 
 
 @blueprint.route("/auth/refresh")
@@ -57,7 +61,7 @@ class Refresh(MethodView):
         A refresh token is good for one use. If one is used again, later than ten seconds after the first time,
         it has been stolen by somebody: the sign-in ends, and all its tokens with it.
         """
-        sign_in = door().refresh(*refresh_claims())
+        sign_in = authenticator().refresh(*refresh_claims())
         return tokens_for(sign_in) if sign_in else refuse()
 
 
@@ -78,26 +82,22 @@ class Me(MethodView):
 
     @blueprint.arguments(MePatchSchema)
     @blueprint.response(200, UserSchema)
-    @blueprint.problems({400: "The body is no JSON", 409: "The address is taken", 429: "Tried too often"})
+    @blueprint.problems({409: "The address is taken", 429: "Tried too often"})
     def patch(self, fields: dict[str, str]) -> Response:
         """Change your address, or your password
 
         Another password ends all sign-ins but this one.
         """
-        me = principal()
-        if "email" in fields:
-            email = accounts.checked_email(fields["email"])
-        if "password" in fields:
-            door().change_password(me.user_id, me.sign_in_id, fields["current_password"], fields["password"])
-        if "email" in fields:
-            in_transaction(lambda: accounts.change_email(me.user_id, email, utcnow()))
-        return json_response(account_reads.find(me.user_id))
+        password = Passwords(fields["current_password"], fields["password"]) if "password" in fields else None
+        authenticator().change(principal(), fields.get("email"), password)
+        return json_response(account_reads.find(principal().user_id))
 
 
 @blueprint.route("/users")
 class Users(MethodView):
     @blueprint.arguments(UsersQuerySchema, location="query")
     @blueprint.response(200, UserSchema(many=True), headers=PAGE_HEADERS)
+    @blueprint.alt_response(304, description=UNCHANGED)
     def get(self, query: dict[str, Any]) -> Response:
         """List the users"""
         return page_response(account_reads.page, query)
@@ -105,7 +105,8 @@ class Users(MethodView):
 
 @blueprint.route("/users/<uuid:user_id>")
 class User(MethodView):
-    @blueprint.response(200, UserSchema)
+    @blueprint.response(200, UserSchema, headers=TAG_HEADERS)
+    @blueprint.alt_response(304, description=UNCHANGED)
     @blueprint.problems({404: "No such user"})
     def get(self, user_id: UUID) -> Response:
         """Show a user"""
@@ -113,7 +114,7 @@ class User(MethodView):
 
     @blueprint.arguments(UserPatchSchema)
     @blueprint.response(200, UserSchema)
-    @blueprint.problems({400: "The body is no JSON", 404: "No such user", 409: "No admin would be left"})
+    @blueprint.problems({404: "No such user", 409: "No admin would be left"})
     def patch(self, fields: dict[str, Any], user_id: UUID) -> Response:
         """Change a user's role, or whether they may sign in
 

@@ -8,7 +8,16 @@ from flask.views import MethodView
 
 from aggregator.api.parsing import Blueprint
 from aggregator.api.requests import expected_versions, request_id, request_key
-from aggregator.api.responses import PAGE_HEADERS, json_response, not_modified, page_response, tagged
+from aggregator.api.responses import (
+    CREATED_HEADERS,
+    PAGE_HEADERS,
+    TAG_HEADERS,
+    UNCHANGED,
+    json_response,
+    not_modified,
+    page_response,
+    tagged,
+)
 from aggregator.clock import utcnow
 from aggregator.database import in_transaction
 from aggregator.extensions import tokens
@@ -27,27 +36,27 @@ from aggregator.services import catalog, catalog_reads
 blueprint = Blueprint("products", __name__, url_prefix="/api/v1/products", description="The catalogue.")
 
 EDIT_PROBLEMS = {
-    400: "The body is no JSON",
     404: "No such product",
     409: "The name is in use",
     412: "Somebody has edited it meanwhile",
 }
+OPERATIONS_ON_ONE = ("getProduct", "putProduct", "patchProduct", "deleteProduct", "getProductOffers")
 
 
 @blueprint.route("")
 class Products(MethodView):
     @blueprint.arguments(ProductQuerySchema, location="query")
     @blueprint.response(200, ProductSchema(many=True), headers=PAGE_HEADERS)
+    @blueprint.alt_response(304, description=UNCHANGED)
     def get(self, query: dict[str, Any]) -> Response:
         """List the products"""
         return page_response(catalog_reads.page, query)
 
     @blueprint.arguments(ProductCreateSchema)
     @blueprint.arguments(IdempotencySchema, location="headers")
-    @blueprint.response(201, ProductWithOffersSchema)
-    @blueprint.alt_response(400, description="The body is no JSON")
-    @blueprint.alt_response(409, description="The name, or the id, is in use")
-    @blueprint.alt_response(503, description="The database cannot be reached")
+    @blueprint.response(201, ProductWithOffersSchema, headers=CREATED_HEADERS)
+    @blueprint.problems({409: "The name, or the id, is in use", 503: "The database cannot be reached"})
+    @blueprint.links(201, {name: {"parameters": {"product_id": "$response.body#/id"}} for name in OPERATIONS_ON_ONE})
     def post(self, fields: dict[str, Any], headers: dict[str, str]) -> Response:
         """Create a product, and register it at the offers service
 
@@ -63,9 +72,9 @@ class Products(MethodView):
 
 @blueprint.route("/<uuid:product_id>")
 class Product(MethodView):
-    @blueprint.response(200, ProductWithOffersSchema)
-    @blueprint.alt_response(304, description="You have it already (If-None-Match)")
-    @blueprint.alt_response(404, description="No such product")
+    @blueprint.response(200, ProductWithOffersSchema, headers=TAG_HEADERS)
+    @blueprint.alt_response(304, description=UNCHANGED)
+    @blueprint.problems({404: "No such product"})
     def get(self, product_id: UUID) -> Response:
         """Show a product with its current offers"""
         if request.if_none_match and (unchanged := not_modified(catalog_reads.tag(product_id))):
@@ -74,7 +83,7 @@ class Product(MethodView):
 
     @blueprint.arguments(ProductInputSchema)
     @blueprint.arguments(IfMatchSchema, location="headers")
-    @blueprint.response(200, ProductWithOffersSchema)
+    @blueprint.response(200, ProductWithOffersSchema, headers=TAG_HEADERS)
     @blueprint.problems(EDIT_PROBLEMS)
     def put(self, fields: dict[str, Any], headers: dict[str, str], product_id: UUID) -> Response:
         """Replace what is said of a product"""
@@ -82,7 +91,7 @@ class Product(MethodView):
 
     @blueprint.arguments(ProductPatchSchema)
     @blueprint.arguments(IfMatchSchema, location="headers")
-    @blueprint.response(200, ProductWithOffersSchema)
+    @blueprint.response(200, ProductWithOffersSchema, headers=TAG_HEADERS)
     @blueprint.problems(EDIT_PROBLEMS)
     def patch(self, fields: dict[str, Any], headers: dict[str, str], product_id: UUID) -> Response:
         """Change some of what is said of a product"""
@@ -90,8 +99,7 @@ class Product(MethodView):
 
     @blueprint.arguments(IfMatchSchema, location="headers")
     @blueprint.response(204)
-    @blueprint.alt_response(404, description="No such product")
-    @blueprint.alt_response(412, description="Somebody has edited it meanwhile")
+    @blueprint.problems({404: "No such product", 412: "Somebody has edited it meanwhile"})
     def delete(self, headers: dict[str, str], product_id: UUID) -> None:
         """Delete a product; its history is kept"""
         versions = expected_versions()

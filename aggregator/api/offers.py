@@ -8,7 +8,7 @@ from flask import Response
 from flask.views import MethodView
 
 from aggregator.api.parsing import Blueprint
-from aggregator.api.responses import PAGE_HEADERS, page_response, tagged
+from aggregator.api.responses import PAGE_HEADERS, TAG_HEADERS, UNCHANGED, page_response, tagged
 from aggregator.schemas.offers import OfferSchema, OffersQuerySchema, ProductOffersQuerySchema
 from aggregator.services import offer_reads
 
@@ -19,7 +19,8 @@ blueprint = Blueprint("offers", __name__, url_prefix="/api/v1", description="The
 class ProductOffers(MethodView):
     @blueprint.arguments(ProductOffersQuerySchema, location="query")
     @blueprint.response(200, OfferSchema(many=True), headers=PAGE_HEADERS)
-    @blueprint.alt_response(404, description="No such product")
+    @blueprint.alt_response(304, description=UNCHANGED)
+    @blueprint.problems({404: "No such product"})
     def get(self, query: dict[str, Any], product_id: UUID) -> Response:
         """List the offers of a product"""
         return page_response(partial(offer_reads.page_of_product, product_id), query)
@@ -27,8 +28,9 @@ class ProductOffers(MethodView):
 
 @blueprint.route("/products/<uuid:product_id>/offers/<offer_id>")
 class ProductOffer(MethodView):
-    @blueprint.response(200, OfferSchema)
-    @blueprint.alt_response(404, description="No such offer of this product")
+    @blueprint.response(200, OfferSchema, headers=TAG_HEADERS)
+    @blueprint.alt_response(304, description=UNCHANGED)
+    @blueprint.problems({404: "No such offer of this product"})
     def get(self, product_id: UUID, offer_id: str) -> Response:
         """Show an offer of a product, open or closed"""
         return tagged(offer_reads.find(offer_id, product_id))
@@ -38,6 +40,7 @@ class ProductOffer(MethodView):
 class Offers(MethodView):
     @blueprint.arguments(OffersQuerySchema, location="query")
     @blueprint.response(200, OfferSchema(many=True), headers=PAGE_HEADERS)
+    @blueprint.alt_response(304, description=UNCHANGED)
     def get(self, query: dict[str, Any]) -> Response:
         """List the open offers of all products"""
         return page_response(offer_reads.page_of_all, query)
@@ -45,8 +48,9 @@ class Offers(MethodView):
 
 @blueprint.route("/offers/<offer_id>")
 class Offer(MethodView):
-    @blueprint.response(200, OfferSchema)
-    @blueprint.alt_response(404, description="No such offer")
+    @blueprint.response(200, OfferSchema, headers=TAG_HEADERS)
+    @blueprint.alt_response(304, description=UNCHANGED)
+    @blueprint.problems({404: "No such offer"})
     def get(self, offer_id: str) -> Response:
         """Show an offer, open or closed"""
         return tagged(offer_reads.find(offer_id))

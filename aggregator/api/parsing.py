@@ -10,11 +10,18 @@ from marshmallow import RAISE
 from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
+from aggregator.api.problems import PROBLEM_JSON, ProblemSchema
 from aggregator.auth import MAY_CALL, Who, operation_id
 
-PROBLEM_JSON = "application/problem+json"
 PROBLEM_SCHEMA = "#/components/schemas/Problem"
 SECURITY_SCHEME = "bearerAuth"
+BODY_PROBLEMS = {400: "The body is no JSON", 413: "The body is too large", 415: "The body is not called JSON"}
+_RETRY_AFTER = {"Retry-After": {"description": "Seconds to wait.", "required": True, "schema": {"type": "integer"}}}
+PROBLEM_HEADERS = {
+    401: {"WWW-Authenticate": {"description": "RFC 6750's.", "required": True, "schema": {"type": "string"}}},
+    429: _RETRY_AFTER,
+    503: _RETRY_AFTER,
+}
 
 
 class StrictParser(FlaskParser):
@@ -44,14 +51,33 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc]
 
     ARGUMENTS_PARSER = StrictParser()
 
+    def arguments(self, schema: Any, *, location: str = "json", **kwargs: Any) -> Callable[[View], View]:
+        """flask-smorest's; of a body it also documents how it cannot be read."""
+        decorator: Callable[[View], View] = super().arguments(schema, location=location, **kwargs)
+        if location != "json":
+            return decorator
+        return lambda view: decorator(self.problems(BODY_PROBLEMS)(view))
+
     def problems(self, descriptions: Mapping[int, str]) -> Callable[[View], View]:
         """Document the statuses with which a view may answer instead, and why."""
 
         def decorator(view: View) -> View:
             for status, description in descriptions.items():
-                view = self.alt_response(status, description=description)(view)
+                view = self.alt_response(
+                    status,
+                    schema=ProblemSchema,
+                    content_type=PROBLEM_JSON,
+                    description=description,
+                    headers=PROBLEM_HEADERS.get(status),
+                )(view)
             return view
 
+        return decorator
+
+    def links(self, status: int, links: Mapping[str, Mapping[str, Any]]) -> Callable[[View], View]:
+        """Document where an answer leads: operations by their ids, and what of the answer they take."""
+        documented = {name: {"operationId": name, **link} for name, link in links.items()}
+        decorator: Callable[[View], View] = self.doc(responses={status: {"links": documented}})
         return decorator
 
     def _store_endpoint_docs(self, endpoint: str, *args: Any, **kwargs: Any) -> None:
@@ -60,18 +86,17 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc]
             if method != "parameters":
                 manual = operation.setdefault("manual_doc", {})
                 manual["operationId"] = operation_id(method, endpoint)
-                manual |= _access(manual["operationId"])
+                security, responses = _access(manual["operationId"])
+                manual["security"] = security
+                manual["responses"] = manual.get("responses", {}) | responses
 
 
-def _access(operation: str) -> dict[str, Any]:
-    """What the document says of whom an operation is for."""
+def _access(operation: str) -> tuple[list[dict[str, Any]], dict[int, Any]]:
+    """What the document says of whom an operation is for, and how it answers others."""
     who = MAY_CALL.get(operation, Who.EVERYBODY)
     if who is Who.EVERYBODY:
-        return {"security": []}
-    problems = {401: "No token, or none that is good", 403: "Not for your role"}
-    documented = {
-        str(status): {"description": text, "content": {PROBLEM_JSON: {"schema": {"$ref": PROBLEM_SCHEMA}}}}
-        for status, text in problems.items()
-        if status == 401 or who is Who.ADMIN
-    }
-    return {"security": [{SECURITY_SCHEME: []}], "responses": documented}
+        return [], {}
+    content = {PROBLEM_JSON: {"schema": {"$ref": PROBLEM_SCHEMA}}}
+    unknown = {"description": "No token, or none that is good", "headers": PROBLEM_HEADERS[401], "content": content}
+    refused = {"description": "Not for your role", "content": content}
+    return [{SECURITY_SCHEME: []}], {401: unknown} | ({403: refused} if who is Who.ADMIN else {})

@@ -34,11 +34,11 @@ log = structlog.get_logger(__name__)
 class ProblemSchema(ma.Schema):
     """What went wrong; errors names the fields of the request, where it is about those."""
 
-    type = ma.fields.String()
-    title = ma.fields.String()
-    status = ma.fields.Integer()
+    type = ma.fields.String(required=True)
+    title = ma.fields.String(required=True)
+    status = ma.fields.Integer(required=True)
     detail = ma.fields.String()
-    request_id = ma.fields.String()
+    request_id = ma.fields.String(required=True)
     errors = ma.fields.Dict()
 
 

@@ -10,12 +10,26 @@ from flask import Response, request
 
 from aggregator.services.listing import Page
 
-_HEADERS = {
-    "X-Pagination": "JSON: how many things and pages there are, and which page this is.",
-    "Link": "Where the first, previous, next and last pages are; next walks by cursor.",
-    "ETag": "Send it back as If-None-Match, and get a 304 while nothing has changed.",
-}
-PAGE_HEADERS = {name: {"description": text, "schema": {"type": "string"}} for name, text in _HEADERS.items()}
+UNCHANGED = "You have it already (If-None-Match)"
+
+
+def documented(required: bool, **descriptions: str) -> dict[str, Any]:
+    """Headers as the document describes them; an underscore stands for a hyphen."""
+    return {
+        name.replace("_", "-"): {"description": text, "required": required, "schema": {"type": "string"}}
+        for name, text in descriptions.items()
+    }
+
+
+TAG_HEADERS = documented(True, ETag="Send it back as If-None-Match, and get a 304 while nothing has changed.")
+PAGE_HEADERS = TAG_HEADERS | documented(
+    False,
+    X_Pagination="JSON: how many things and pages there are, and which page this is. Not where a cursor was followed.",
+    Link="Where the first, previous, next and last pages are; next walks by cursor.",
+)
+CREATED_HEADERS = documented(True, Location="Where it is.") | documented(
+    False, Idempotency_Replayed="`true`: it had been created before, by a request with the same Idempotency-Key."
+)
 
 
 def json_response(text: str, status: int = 200, headers: dict[str, str] | None = None) -> Response:

@@ -1,18 +1,41 @@
 """flask offers: keep offers up to date by hand."""
 
+import json
 import sys
+from datetime import UTC, datetime
 from uuid import UUID
 
 import click
 from flask.cli import AppGroup
 
+from aggregator.clock import utcnow
+from aggregator.errors import ProblemError
 from aggregator.jobs.offers import sync
 from aggregator.jobs.run import Run
-from aggregator.services import feeds
+from aggregator.services import catalog_reads, feeds, offer_reads, price_reads
+from aggregator.services.price_series import Series
 
 FAILURES = {"failed", "not_registered", "refused", "problem"}
 
 group = AppGroup("offers", help="Keep the offers up to date.")
+
+
+@group.command("trend")
+@click.argument("product_id", type=click.UUID)
+@click.option("--offer", "offer_id", help="Of this offer, instead of the product's lowest price.")
+@click.option("--since", type=click.DateTime(), help="In UTC; 30 days ago unless given.")
+@click.option("--until", type=click.DateTime(), help="In UTC; now unless given.")
+def trend(product_id: UUID, offer_id: str | None, since: datetime | None, until: datetime | None) -> None:
+    """Show how the price of a product went."""
+    try:
+        catalog_reads.tag(product_id)
+        series = Series.of_offer(offer_reads.key(offer_id, product_id)) if offer_id else Series.of_product(product_id)
+        period = price_reads.period(utcnow(), *(moment and moment.replace(tzinfo=UTC) for moment in (since, until)))
+    except ProblemError as error:
+        raise click.ClickException(error.detail) from None
+    for name, value in json.loads(price_reads.trend(series, period)).items():
+        shown = f"{value['price']} at {value['at']}" if isinstance(value, dict) else json.dumps(value).strip('"')
+        click.echo(f"{name.replace('_', ' ')}: {shown}")
 
 
 @group.command("sync")

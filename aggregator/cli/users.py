@@ -2,16 +2,18 @@
 
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import TypeVar
 
 import click
 from flask.cli import AppGroup
+from sqlalchemy.exc import DBAPIError
 
 from aggregator.errors import ProblemError
 from aggregator.flows import accounts
 from aggregator.models import Role
 from aggregator.services.accounts import everybody
 
+T = TypeVar("T")
 group = AppGroup("users", help="Who may do what.")
 role_choice = click.Choice([role.value for role in Role])
 password_stdin = click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
@@ -32,7 +34,7 @@ def create_admin(username: str, email: str, password_stdin: bool) -> None:
 @click.option("--role", type=role_choice, help="Only these.")
 def list_users(role: str | None) -> None:
     """List the users: name, address, role, and whether they may sign in."""
-    for user in everybody(Role(role) if role else None):
+    for user in _try(lambda: everybody(Role(role) if role else None)):
         click.echo(f"{user.username}\t{user.email}\t{user.role.value}\t{'active' if user.active else 'deactivated'}")
 
 
@@ -74,13 +76,21 @@ def activate(username: str) -> None:
 def _password(from_stdin: bool) -> str:
     """The password, from where no list of processes and no history of a shell shows it."""
     if from_stdin:
-        return sys.stdin.readline().rstrip("\r\n")
+        try:
+            return sys.stdin.buffer.readline().decode().rstrip("\r\n")
+        except UnicodeDecodeError:
+            raise click.ClickException("The password is not UTF-8.") from None
     return str(click.prompt("Password", hide_input=True, confirmation_prompt=True))
 
 
-def _try(work: Callable[[], Any]) -> None:
+def _try(work: Callable[[], T]) -> T:
+    """What work returns; where something is wrong, a line that says what."""
     try:
-        work()
+        return work()
+    except UnicodeEncodeError:
+        raise click.ClickException("That is not UTF-8.") from None
+    except DBAPIError:
+        raise click.ClickException("The database does not answer, or `flask db upgrade` has still to be run.") from None
     except ProblemError as error:
         fields = error.extra.get("errors", {}).get("json", {})
         reasons = [f"{field}: {' '.join(texts)}" for field, texts in fields.items()]

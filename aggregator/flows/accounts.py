@@ -6,10 +6,11 @@ from typing import Any
 from uuid import UUID
 
 from aggregator.database import database_now, in_transaction
-from aggregator.errors import Invalid, Unauthorized
+from aggregator.errors import Conflict, Invalid, Unauthorized
 from aggregator.flows.limits import Limit, Limits
-from aggregator.models import Role, SignIn, User
+from aggregator.models import Role, SignIn
 from aggregator.services import accounts, passwords, sign_ins
+from aggregator.services.sign_ins import Principal
 
 WRONG = "The name or the password is wrong."
 
@@ -33,12 +34,28 @@ class AccountLimits:
 
 
 @dataclass(frozen=True)
-class Door:
-    """Where people come in: how often they may knock, and for how long they may stay."""
+class Passwords:
+    """The password that somebody has, and the one that they want."""
+
+    old: str
+    new: str
+
+
+@dataclass(frozen=True)
+class HashChange:
+    """The hash that a password was checked with, and the one that is to take its place."""
+
+    old: str
+    new: str
+
+
+@dataclass(frozen=True)
+class Authenticator:
+    """Signs people up and in: how often that may be tried, and for how long a sign-in lasts."""
 
     limits: Limits
     allowed: AccountLimits
-    stay: timedelta
+    life: timedelta
 
     def register(self, fields: dict[str, str], address: str) -> UUID:
         """A new customer. Invalid or Conflict where the fields will not do."""
@@ -60,19 +77,25 @@ class Door:
 
     def refresh(self, sign_in_id: UUID, user_id: UUID, generation: int) -> SignIn | None:
         """The next generation of a sign-in; None where it has come to its end."""
-        return in_transaction(lambda: sign_ins.refresh(sign_in_id, user_id, generation, database_now(), self.stay))
+        return in_transaction(lambda: sign_ins.refresh(sign_in_id, user_id, generation, database_now(), self.life))
 
-    def change_password(self, user_id: UUID, sign_in_id: UUID, old: str, new: str) -> None:
-        """Change a password, and end all other sign-ins of its user. Invalid where one of the two will not do."""
-        self.limits.hit(self.allowed.logins_per_account, str(user_id))
-        user = in_transaction(lambda: accounts.get(user_id))
-        if not passwords.matches(user.password_hash, old):
+    def change(self, me: Principal, email: str | None = None, password: Passwords | None = None) -> None:
+        """Change somebody's own address, or password, or both; another password ends all other sign-ins.
+
+        Invalid or Conflict where one of them will not do, and then neither is changed.
+        """
+        email = None if email is None else accounts.checked_email(email)
+        change = self._checked(me, password, email) if password else None
+        in_transaction(lambda: _change(me, email, change))
+
+    def _checked(self, me: Principal, given: Passwords, email: str | None) -> HashChange:
+        self.limits.hit(self.allowed.logins_per_account, str(me.user_id))
+        user = in_transaction(lambda: accounts.get(me.user_id))
+        if not passwords.matches(user.password_hash, given.old):
             raise Invalid("The password is not changed.", {"json": {"current_password": ["Is not the present one."]}})
-        accounts.checked_password(user, new)
-        password_hash = passwords.hashed(new)
-        in_transaction(
-            lambda: accounts.set_password(accounts.get(user_id), password_hash, database_now(), but=sign_in_id)
-        )
+        self.limits.forget(self.allowed.logins_per_account, str(me.user_id))
+        accounts.checked_password(given.new, user.username, email or user.email)
+        return HashChange(user.password_hash, passwords.hashed(given.new))
 
     def _begin(self, known: accounts.Credentials, better: str | None) -> SignIn:
         """Sign in, unless the account has been changed since its password was checked."""
@@ -81,7 +104,17 @@ class Door:
             raise Unauthorized(WRONG)
         if better:
             user.password_hash = better
-        return sign_ins.begin(user, database_now(), self.stay)
+        return sign_ins.begin(user, database_now(), self.life)
+
+
+def _change(me: Principal, email: str | None, password: HashChange | None) -> None:
+    user, now = accounts.get(me.user_id), database_now()
+    if password and user.password_hash != password.old:
+        raise Conflict("The password has been changed meanwhile.")
+    if email is not None:
+        accounts.change_email(user, email, now)
+    if password:
+        accounts.set_password(user, password.new, now, but=me.sign_in_id)
 
 
 def add_user(username: str, email: str, password: str, role: Role) -> UUID:
@@ -94,15 +127,12 @@ def add_user(username: str, email: str, password: str, role: Role) -> UUID:
 def set_password(username: str, password: str) -> None:
     """Give a user another password, without being asked for the old one, and end all their sign-ins."""
     user = in_transaction(lambda: accounts.named(username))
-    accounts.checked_password(user, password)
+    accounts.checked_password(password, user.username, user.email)
     password_hash = passwords.hashed(password)
-    in_transaction(lambda: accounts.set_password(_same(user), password_hash, database_now()))
+    in_transaction(lambda: accounts.set_password(accounts.get(user.id), password_hash, database_now()))
 
 
 def change_user(username: str, **fields: Any) -> None:
     """Change a user's role, or whether they may sign in. Conflict if no admin were left."""
-    in_transaction(lambda: accounts.change(accounts.named(username).id, fields, database_now()))
-
-
-def _same(user: User) -> User:
-    return accounts.get(user.id)
+    user = in_transaction(lambda: accounts.named(username))
+    in_transaction(lambda: accounts.change(user.id, fields, database_now()))  # which locks all admins first

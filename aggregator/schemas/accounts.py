@@ -1,23 +1,37 @@
 """The JSON of accounts. A password goes in, and never comes out."""
 
+from typing import Any
+
 from marshmallow import Schema, ValidationError, fields, validates_schema
 
 from aggregator.models import Role
-from aggregator.models.accounts import EMAIL_LENGTH, MAX_PASSWORD_LENGTH, USERNAME_LENGTH
-from aggregator.schemas.fields import Text, Timestamp
-from aggregator.schemas.paging import ListQuerySchema
+from aggregator.models.accounts import (
+    EMAIL_LENGTH,
+    MAX_PASSWORD_LENGTH,
+    MIN_PASSWORD_LENGTH,
+    USERNAME_LENGTH,
+)
+from aggregator.schemas.answers import AnswerSchema
+from aggregator.schemas.fields import Boolean, Text, Timestamp
+from aggregator.schemas.paging import ListQuerySchema, SortText
 
 
 class PasswordText(Text):
-    """A password; 8 characters are the least for a new one."""
+    """A password. Whether a new one will do is for the service to say; here it is documented."""
 
-    def __init__(self, description: str = "") -> None:
+    def __init__(self, required: bool = True, **documented: Any) -> None:
         super().__init__(
             max_length=MAX_PASSWORD_LENGTH,
-            required=True,
+            required=required,
             load_only=True,
-            metadata={"format": "password"} | ({"description": description} if description else {}),
+            metadata={"format": "password", "examples": ["a lamp at the window"]} | documented,
         )
+
+
+NEW_PASSWORD: dict[str, Any] = {
+    "minLength": MIN_PASSWORD_LENGTH,
+    "description": f"{MIN_PASSWORD_LENGTH} to {MAX_PASSWORD_LENGTH} characters, of any kind, not easily guessed.",
+}
 
 
 class RegisterSchema(Schema):
@@ -26,22 +40,27 @@ class RegisterSchema(Schema):
     username = Text(
         max_length=USERNAME_LENGTH,
         required=True,
-        metadata={"description": "3 to 80 letters, digits, dots, hyphens or underscores."},
+        metadata={
+            "description": "3 to 80 letters, digits, dots, hyphens or underscores.",
+            "examples": ["ada.lovelace"],
+        },
     )
-    email = Text(max_length=EMAIL_LENGTH, required=True, metadata={"format": "email"})
-    password = PasswordText("8 to 128 characters, of any kind, that are not easily guessed.")
+    email = Text(max_length=EMAIL_LENGTH, required=True, metadata={"format": "email", "examples": ["ada@example.com"]})
+    password = PasswordText(**NEW_PASSWORD)
 
 
 class LoginSchema(Schema):
     """Who you are, and how you can tell."""
 
     username = Text(
-        max_length=EMAIL_LENGTH, required=True, metadata={"description": "Your name, or your e-mail address."}
+        max_length=EMAIL_LENGTH,
+        required=True,
+        metadata={"description": "Your name, or your e-mail address.", "examples": ["ada.lovelace"]},
     )
     password = PasswordText()
 
 
-class TokensSchema(Schema):
+class TokensSchema(AnswerSchema):
     """Tokens to call with: the access token for everything, the refresh token for new ones."""
 
     access_token = fields.String()
@@ -50,13 +69,13 @@ class TokensSchema(Schema):
     expires_in = fields.Integer(metadata={"description": "Seconds that the access token lasts."})
 
 
-class UserSchema(Schema):
+class UserSchema(AnswerSchema):
     """An account, as its user and the admins see it."""
 
     id = fields.UUID()
     username = fields.String()
     email = fields.String()
-    role = fields.Enum(Role, by_value=True)
+    role = fields.Enum(Role, by_value=fields.String)
     active = fields.Boolean(metadata={"description": "Whether they may sign in."})
     created_at = Timestamp()
     updated_at = Timestamp()
@@ -65,9 +84,9 @@ class UserSchema(Schema):
 class MePatchSchema(Schema):
     """What you change about yourself; another password takes the present one."""
 
-    email = Text(max_length=EMAIL_LENGTH, metadata={"format": "email"})
-    password = Text(max_length=MAX_PASSWORD_LENGTH, load_only=True, metadata={"format": "password"})
-    current_password = Text(max_length=MAX_PASSWORD_LENGTH, load_only=True, metadata={"format": "password"})
+    email = Text(max_length=EMAIL_LENGTH, metadata={"format": "email", "examples": ["ada@example.org"]})
+    password = PasswordText(required=False, examples=["a lamp and three chairs"], **NEW_PASSWORD)
+    current_password = PasswordText(required=False)
 
     @validates_schema
     def validate_passwords(self, data: dict[str, str], **_: object) -> None:
@@ -79,13 +98,14 @@ class MePatchSchema(Schema):
 class UserPatchSchema(Schema):
     """What an admin changes about somebody."""
 
-    role = fields.Enum(Role, by_value=True)
-    active = fields.Boolean()
+    role = fields.Enum(Role, by_value=fields.String)
+    active = Boolean()
 
 
 class UsersQuerySchema(ListQuerySchema):
     """Which users."""
 
+    sort = SortText("username", "email", "created_at")
     q = Text(min_length=1, max_length=100, metadata={"description": "What their names or addresses contain."})
-    role = fields.Enum(Role, by_value=True)
+    role = fields.Enum(Role, by_value=fields.String)
     active = fields.Boolean()

@@ -6,17 +6,18 @@ from marshmallow import Schema, fields
 
 from aggregator.models import MAX_PRICE, MAX_STOCK, Registration
 from aggregator.models.catalog import BRAND_LENGTH, DESCRIPTION_LENGTH, NAME_LENGTH
+from aggregator.schemas.answers import AnswerSchema
 from aggregator.schemas.fields import Integer, Number, Text, Timestamp
 from aggregator.schemas.offers import OfferSchema
-from aggregator.schemas.paging import ListQuerySchema
+from aggregator.schemas.paging import ListQuerySchema, SortText
 
 
 class ProductInputSchema(Schema):
     """What a client says of a product."""
 
-    name = Text(min_length=1, max_length=NAME_LENGTH, required=True)
-    description = Text(max_length=DESCRIPTION_LENGTH, required=True)
-    brand = Text(max_length=BRAND_LENGTH, allow_none=True, load_default=None)
+    name = Text(min_length=1, max_length=NAME_LENGTH, required=True, metadata={"examples": ["Oak chair"]})
+    description = Text(max_length=DESCRIPTION_LENGTH, required=True, metadata={"examples": ["It does not wobble."]})
+    brand = Text(max_length=BRAND_LENGTH, allow_none=True, load_default=None, metadata={"examples": ["Castera"]})
     price = Integer(
         minimum=0,
         maximum=MAX_PRICE,
@@ -42,15 +43,15 @@ class ProductPatchSchema(ProductInputSchema):
         super().__init__(**kwargs)
 
 
-class RegistrationSchema(Schema):
+class RegistrationSchema(AnswerSchema):
     """How a product stands with the offers service."""
 
-    status = fields.Enum(Registration, by_value=True)
+    status = fields.Enum(Registration, by_value=fields.String)
     reason = fields.String(allow_none=True, metadata={"description": "Why it is not registered."})
     registered_at = Timestamp(allow_none=True)
 
 
-class ProductSchema(Schema):
+class ProductSchema(AnswerSchema):
     """A product of the catalogue."""
 
     id = fields.UUID()
@@ -77,4 +78,5 @@ class ProductWithOffersSchema(ProductSchema):
 class ProductQuerySchema(ListQuerySchema):
     """Which products."""
 
+    sort = SortText("name", "created_at", "updated_at", "lowest_price", "offer_count")
     q = Text(min_length=1, max_length=100, metadata={"description": "What their names contain."})

@@ -1,5 +1,6 @@
 """Fields that several schemas need."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,7 +21,7 @@ class Text(fields.String):
 
 
 class Integer(fields.Integer):
-    """A whole number within bounds; no text and no fraction passes for one."""
+    """A whole number within bounds, however JSON writes it; no text and no fraction passes for one."""
 
     def __init__(self, *, minimum: int, maximum: int, **kwargs: Any) -> None:
         super().__init__(strict=True, validate=validate.Range(minimum, maximum), **kwargs)
@@ -28,7 +29,8 @@ class Integer(fields.Integer):
     def _validated(self, value: Any) -> Any:
         if isinstance(value, bool | str):
             raise self.make_error("invalid", input=value)
-        return super()._validated(value)
+        whole = isinstance(value, float) and value.is_integer()
+        return super()._validated(int(value) if whole else value)
 
 
 class Number(fields.Float):
@@ -41,6 +43,15 @@ class Number(fields.Float):
         if isinstance(value, bool | str):
             raise self.make_error("invalid", input=value)
         return super()._validated(value)
+
+
+class Boolean(fields.Boolean):
+    """True or false; no text and no number passes for one."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> bool:
+        if not isinstance(value, bool):
+            raise self.make_error("invalid", input=value)
+        return value
 
 
 class QueryInteger(fields.Integer):
@@ -60,6 +71,20 @@ class Timestamp(fields.AwareDateTime):
 
     def _serialize(self, value: datetime | None, attr: str | None, obj: Any, **kwargs: Any) -> str | None:
         return None if value is None else value.astimezone(UTC).strftime(TIMESTAMP_FORMAT)
+
+
+class Moment(Timestamp):
+    """A moment that a request names, in UTC."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> datetime:
+        moment: datetime = super()._deserialize(value, attr, data, **kwargs)
+        try:
+            moment = moment.astimezone(UTC)
+        except OverflowError:  # the last hours of the year 9999, in another time zone
+            moment = datetime.min.replace(tzinfo=UTC)
+        if moment.year < 1970:
+            raise self.make_error("invalid", input=value, obj_type="datetime")
+        return moment
 
 
 def _storable(text: str) -> None:

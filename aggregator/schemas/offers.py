@@ -1,13 +1,14 @@
 """The JSON of offers."""
 
-from marshmallow import Schema, fields
+from marshmallow import fields
 
 from aggregator.models import MAX_PRICE
+from aggregator.schemas.answers import AnswerSchema
 from aggregator.schemas.fields import QueryInteger, Timestamp
-from aggregator.schemas.paging import ListQuerySchema
+from aggregator.schemas.paging import ListQuerySchema, SortText
 
 
-class OfferSchema(Schema):
+class OfferSchema(AnswerSchema):
     """A shop's offer of a product, as the offers service last told it."""
 
     id = fields.String(metadata={"description": "The offers service's own."})
@@ -20,6 +21,7 @@ class OfferSchema(Schema):
 
 
 class _InStockSchema(ListQuerySchema):
+    sort = SortText("price", "items_in_stock", "first_seen_at")
     in_stock = fields.Boolean(metadata={"description": "Only those in stock, or only those sold out."})
 
 

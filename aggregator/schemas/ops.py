@@ -6,7 +6,7 @@ from marshmallow import Schema, fields
 class HealthSchema(Schema):
     """A process that is alive."""
 
-    status = fields.String()
+    status = fields.String(required=True)
 
 
 class ReadinessSchema(HealthSchema):
@@ -18,7 +18,9 @@ class ReadinessSchema(HealthSchema):
 class StatusSchema(HealthSchema):
     """How everything is doing."""
 
-    problems = fields.List(fields.String(), metadata={"description": "What is not as it should be, in words."})
+    problems = fields.List(
+        fields.String(), required=True, metadata={"description": "What is not as it should be, in words."}
+    )
     products = fields.Integer()
     registrations_pending = fields.Integer()
     registrations_refused = fields.Integer()

@@ -1,19 +1,24 @@
 """How to ask for a part of a list."""
 
-from marshmallow import Schema, ValidationError, validates_schema
+from marshmallow import Schema, ValidationError, fields, validates_schema
 
 from aggregator.schemas.fields import QueryInteger, Text
 
 MAX_PAGE = 100_000
 
 
-class ListQuerySchema(Schema):
-    """Which part of a list, and in which order."""
+class SortText(fields.String):
+    """Names to sort by. Whether they will do is for the list itself to say; here they are documented."""
 
-    sort = Text(
-        max_length=200,
-        metadata={"description": "Names to sort by, such as `name,-created_at`; a minus turns one around."},
-    )
+    def __init__(self, *names: str) -> None:
+        one = f"-?({'|'.join(names)})"
+        description = f"Some of {', '.join(f'`{name}`' for name in names)}; a minus turns one around."
+        super().__init__(metadata={"description": description, "pattern": f"^({one}(,{one})*)?$"})
+
+
+class ListQuerySchema(Schema):
+    """Which part of a list; in which order, each list says itself."""
+
     page = QueryInteger(minimum=1, maximum=MAX_PAGE, metadata={"description": "The number of the page."})
     page_size = QueryInteger(minimum=1, maximum=100, load_default=20)
     cursor = Text(

@@ -11,6 +11,7 @@ from aggregator.errors import NotFound
 from aggregator.models import Role, User
 from aggregator.models.base import table_of
 from aggregator.services import listing, paging
+from aggregator.services.accounts import folded
 from aggregator.services.listing import Listing, Page
 from aggregator.sql import Select, id_parameter, json_bool, json_object, json_time
 
@@ -58,7 +59,7 @@ def page(filters: Mapping[str, Any], **position: Any) -> Page:
     """A page of the users; q finds those that have it in their names or addresses."""
     filters = {name: str(value) if isinstance(value, Role) else value for name, value in filters.items()}
     if "q" in filters:
-        filters["q"] = listing.containing(filters["q"].casefold())
+        filters["q"] = listing.containing(folded(filters["q"]))
     return listing.page(USERS, filters, **position)
 
 

@@ -45,8 +45,10 @@ def checked(username: str, email: str, password: str) -> tuple[str, str]:
         email = checked_email(email)
     except Invalid as error:
         errors |= error.extra["errors"]["json"]
-    if weakness := passwords.weakness(password, username, email, email.partition("@")[0]):
-        errors["password"] = [weakness]
+    try:
+        checked_password(password, username, email)
+    except Invalid as error:
+        errors |= error.extra["errors"]["json"]
     if errors:
         raise Invalid("Some of it will not do; errors says what.", {"json": errors})
     return username, email
@@ -60,9 +62,9 @@ def checked_email(email: str) -> str:
         raise Invalid("Some of it will not do; errors says what.", {"json": {"email": ["Not an address."]}}) from None
 
 
-def checked_password(user: User, password: str) -> None:
-    """Return if the password will do for a user."""
-    if weakness := passwords.weakness(password, user.username, user.email, user.email.partition("@")[0]):
+def checked_password(password: str, username: str, email: str) -> None:
+    """Return if the password will do for somebody of this name and address."""
+    if weakness := passwords.weakness(password, username, email, email.partition("@")[0]):
         raise Invalid("The password will not do.", {"json": {"password": [weakness]}})
 
 
@@ -120,9 +122,8 @@ def everybody(role: Role | None = None) -> Sequence[User]:
     return db.session.scalars(users if role is None else users.where(User.role == role)).all()
 
 
-def change_email(user_id: UUID, email: str, now: datetime) -> None:
+def change_email(user: User, email: str, now: datetime) -> None:
     """Give a user another address. Conflict where it is taken."""
-    user = get(user_id)
     user.email, user.email_key, user.updated_at = email, folded(email), now
     _flush()
 

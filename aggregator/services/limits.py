@@ -36,6 +36,8 @@ def forget(key: str) -> None:
 
 def expire(now: datetime) -> int:
     """Forget some of the windows that are over, up to a batch, and count them."""
-    over = sa.select(RateLimit.key).where(RateLimit.expires_at < now).limit(EXPIRED_AT_ONCE)
-    expired = sa.delete(RateLimit).where(RateLimit.key.in_(over))
+    is_over = RateLimit.expires_at < now
+    over = sa.select(RateLimit.key).where(is_over).limit(EXPIRED_AT_ONCE)
+    # Looked at again, because a try may have begun the window anew while this waited for the row.
+    expired = sa.delete(RateLimit).where(RateLimit.key.in_(over), is_over)
     return len(db.session.execute(expired.returning(RateLimit.key)).all())

@@ -90,6 +90,21 @@ def find(offer_id: str, product_id: UUID | None = None) -> str:
     return str(rows[0][0])
 
 
+def key(offer_id: str, product_id: UUID) -> int:
+    """What we know an offer of a product by. NotFound if there is none."""
+    rows = [] if "\0" in offer_id else read(_key, offer_id=offer_id, product_id=str(product_id))
+    if not rows:
+        raise NotFound("There is no such offer.")
+    return int(rows[0][0])
+
+
+def _key() -> Select:
+    return sa.select(Offer.id).where(
+        Offer.upstream_id == sa.bindparam("offer_id", type_=sa.String),
+        Offer.product_id == id_parameter("product_id"),
+    )
+
+
 def _one(of_product: bool) -> Select:
     statement = (
         sa.select(sa.cast(offer_json(), sa.Text))

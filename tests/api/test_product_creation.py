@@ -12,9 +12,10 @@ import sqlalchemy as sa
 from aggregator.clients.offers import OffersService
 from aggregator.clock import utcnow
 from aggregator.database import db, transaction
-from aggregator.models import Access, Circuit, Endpoint, Feed, IdempotencyKey, Product, Registration
+from aggregator.models import Access, Circuit, Endpoint, Feed, IdempotencyKey, Product, Registration, Role
 from aggregator.sandbox import Sandbox
-from tests.builders import LONG_AGO, create, edit, stored, the_feed
+from tests.builders import LONG_AGO, bearer, create, edit, make_user, sign_in, stored, the_feed
+from tests.conftest import signed_in
 
 URL = "/api/v1/products"
 
@@ -239,8 +240,9 @@ class TestNames:
         assert after.json["detail"] == "There is a product with this id already."
 
     def test_of_many_with_one_name_one_wins(self, app):
+        admins = [signed_in(app, make_user(app, Role.ADMIN)) for _ in range(6)]
         with ThreadPoolExecutor(6) as threads:
-            statuses = list(threads.map(lambda _: create(app.test_client(), "Lamp").status_code, range(6)))
+            statuses = list(threads.map(lambda admin: create(admin, "Lamp").status_code, admins))
 
         assert sorted(statuses) == [201, 409, 409, 409, 409, 409]
         assert len(stored(app, Product)) == 1
@@ -357,7 +359,8 @@ class TestRegistration:
         in_a_hurry = count(time.time(), 10).__next__  # whatever token is given out is over by the next call
         with Sandbox(token_ttl=1, clock=in_a_hurry) as sandbox:
             service = OffersService(f"{sandbox.url}/api/v1", sandbox.refresh_token)
-            client = make_app(offers=service).test_client()
+            app = make_app(offers=service)
+            client = signed_in(app, make_user(app, Role.ADMIN))
 
             first = create(client)
             seen = calls(sandbox)
@@ -632,23 +635,29 @@ class TestIdempotency:
         assert list(response.json["errors"]["headers"]) == ["Idempotency-Key"]
 
     def test_of_many_at_once_one_is_done(self, app, sandbox):
+        admin = make_user(app, Role.ADMIN)  # a key is its user's own
+        clients = [signed_in(app, admin) for _ in range(6)]
         with ThreadPoolExecutor(6) as threads:
-            answers = list(threads.map(lambda _: create(app.test_client(), "Lamp", headers=self.KEY), range(6)))
+            answers = list(threads.map(lambda client: create(client, "Lamp", headers=self.KEY), clients))
 
         made = {answer.json["id"] for answer in answers if answer.status_code == 201}
         assert len(made) == len(stored(app, Product)) == len(sandbox.registered) == 1
         assert {answer.status_code for answer in answers} <= {201, 409}
 
 
-def test_without_a_database_the_service_is_not_called(make_app, sandbox, database_url, tmp_path):
+@pytest.mark.parametrize("when", ["from the beginning", "once the token has been checked"])
+def test_without_a_database_the_service_is_not_called(make_app, app, sandbox, database_url, tmp_path, when):
     nowhere = (
         database_url.set(database=str(tmp_path))
         if database_url.get_backend_name() == "sqlite"
         else database_url.set(query={"host": str(tmp_path)})
     )
-    client = make_app(database_url=nowhere).test_client()
+    cut_off = make_app(database_url=nowhere, jwt_secret_key=app.extensions["settings"].jwt_secret_key)
+    if when == "once the token has been checked":
+        cut_off.extensions["reader"] = app.extensions["reader"]  # what only reads still works
+    token = sign_in(app, make_user(app, Role.ADMIN))["access_token"]
 
-    response = create(client)
+    response = create(cut_off.test_client(), headers=bearer(token))
 
     assert response.status_code == 503
     assert response.headers["Retry-After"] == "2"
@@ -656,13 +665,14 @@ def test_without_a_database_the_service_is_not_called(make_app, sandbox, databas
     assert sandbox.calls == []
 
 
-def test_a_token_of_the_first_generation_is_used_as_it_is(make_app, service, sandbox, app):
-    create(app.test_client())
-    (access,) = stored(app, Access)
+def test_a_token_of_the_first_generation_is_used_as_it_is(make_app, service, sandbox, client):
+    create(client)
+    (access,) = stored(client.application, Access)
     given = type(service)(service.base_url, None, access.token)
     sandbox.calls.clear()
 
-    response = create(make_app(offers=given).test_client())
+    other = make_app(offers=given)
+    response = create(signed_in(other, make_user(other, Role.ADMIN)))
 
     assert response.json["registration"]["status"] == "registered"
     assert calls(sandbox) == [("register", 201)]

@@ -49,7 +49,8 @@ class TestRun:
 
         result = run(runner, "run", "clean-up")
 
-        assert (result.exit_code, result.stdout) == (0, "idempotency keys: 1, job runs: 0, workers: 0\n")
+        assert result.exit_code == 0
+        assert result.stdout == "idempotency keys: 1, job runs: 0, rate limits: 0, sign ins: 0, workers: 0\n"
         assert stored(app, IdempotencyKey) == []
 
     def test_one_that_fails_exits_with_1_and_is_recorded(self, app, runner, monkeypatch):

@@ -18,11 +18,12 @@ from aggregator.flows.verdicts import TAKEN
 from aggregator.jobs.run import Run
 from aggregator.jobs.runner import run_job
 from aggregator.jobs.timetable import JOBS
-from aggregator.models import Access, Circuit, Endpoint, Feed, JobRun, Offer, Registration, RunStatus
+from aggregator.models import Access, Circuit, Endpoint, Feed, JobRun, Offer, Registration, Role, RunStatus
 from aggregator.sandbox import Sandbox
 from aggregator.sandbox.faults import read_fault
 from aggregator.services import access, samples
-from tests.builders import LONG_AGO, create, edit, make_product, stored
+from tests.builders import LONG_AGO, create, edit, make_product, make_user, stored
+from tests.conftest import signed_in
 from tests.flows.passes import (
     assert_in_step,
     assert_sound,
@@ -397,8 +398,9 @@ class TestATokenThatCannotBeStored:
     def test_is_told_by_no_creation_either(self, make_wary, given, capsys):
         wary = make_wary()
         wary.config["PROPAGATE_EXCEPTIONS"] = False
+        admin = signed_in(wary, make_user(wary, Role.ADMIN))
         with no_token_can_be_stored(wary):
-            answer = create(wary.test_client())
+            answer = create(admin)
 
         log = capsys.readouterr().err
         assert (answer.status_code, len(given)) == (500, 1)

@@ -3,8 +3,12 @@
 import re
 
 import pytest
+from flask import Flask
 from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 
+from aggregator.auth import MAY_CALL, Who, operation_id
+
+PAGES = {"/", "/docs", "/redoc", "/docs/assets/{name}", "/openapi.json"}  # of which the document says nothing
 METHODS = {"get", "post", "put", "patch", "delete"}
 
 
@@ -25,6 +29,15 @@ def operations(document: dict) -> dict[tuple[str, str], dict]:
         for path, methods in document["paths"].items()
         for method, operation in methods.items()
         if method in METHODS
+    }
+
+
+def routes(app: Flask) -> dict[tuple[str, str], str]:
+    """The names of all that the app answers to, pages included, by method and path."""
+    return {
+        (method.lower(), re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)): operation_id(method, rule.endpoint)
+        for rule in app.url_map.iter_rules()
+        for method in rule.methods - {"HEAD", "OPTIONS"}
     }
 
 
@@ -66,15 +79,30 @@ def test_every_operation_says_what_an_error_looks_like(document):
         assert list(response["content"]) == ["application/problem+json"], where
 
 
-def test_every_route_of_the_api_is_in_the_document_and_the_other_way_round(app, document):
-    routes = {
-        (method.lower(), re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule))
-        for rule in app.url_map.iter_rules()
-        if rule.rule.startswith("/api/")
-        for method in rule.methods - {"HEAD", "OPTIONS"}
-    }
+def test_every_route_but_the_pages_is_in_the_document_and_the_other_way_round(app, document):
+    documented = {where: operation["operationId"] for where, operation in operations(document).items()}
 
-    assert set(operations(document)) == routes
+    assert documented == {where: name for where, name in routes(app).items() if where[1] not in PAGES}
+
+
+def test_the_table_says_of_every_operation_and_every_page_who_may_call_it_and_of_nothing_else(app, document):
+    documented = [operation["operationId"] for operation in operations(document).values()]
+    pages = {path: name for (_, path), name in routes(app).items() if path in PAGES}
+
+    assert set(pages) == PAGES
+    assert sorted(MAY_CALL) == sorted([*documented, *pages.values()])
+
+
+def test_every_operation_says_whom_it_is_for(document):
+    for where, operation in operations(document).items():
+        who, answers = MAY_CALL[operation["operationId"]], operation["responses"]
+        assert operation["security"] == ([] if who is Who.EVERYBODY else [{"bearerAuth": []}]), where
+        assert ("403" in answers) == (who is Who.ADMIN), where
+        for status in {Who.EVERYBODY: [], Who.ADMIN: ["401", "403"]}.get(who, ["401"]):
+            assert list(answers[status]["content"]) == ["application/problem+json"], where
+
+    schemes = document["components"]["securitySchemes"]
+    assert schemes == {"bearerAuth": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}
 
 
 def test_the_paths_that_other_people_rely_on_are_there(document):
@@ -85,6 +113,15 @@ def test_the_paths_that_other_people_rely_on_are_there(document):
         "/api/v1/products/{product_id}/offers/{offer_id}",
         "/api/v1/offers",
         "/api/v1/offers/{offer_id}",
+        "/api/v1/auth/register",
+        "/api/v1/auth/login",
+        "/api/v1/auth/refresh",
+        "/api/v1/auth/logout",
+        "/api/v1/auth/me",
+        "/api/v1/users",
+        "/healthz",
+        "/readyz",
+        "/status",
     }
 
 

@@ -12,15 +12,17 @@ from sqlalchemy.exc import OperationalError
 
 from aggregator import __version__
 from aggregator.clock import utcnow
-from aggregator.database import transaction
+from aggregator.database import db, transaction
 from aggregator.jobs import runner as runner_module
 from aggregator.jobs.run import Run
 from aggregator.jobs.runner import EX_SOFTWARE, Runner, run_job
 from aggregator.jobs.timetable import JOBS, Job
-from aggregator.models import Endpoint, JobRun, RunStatus, Worker
-from aggregator.services import access, jobs
-from tests.builders import LONG_AGO, edit, make_product, stored
+from aggregator.models import Endpoint, JobRun, RateLimit, RunStatus, SignIn, User, Worker
+from aggregator.services import access, jobs, limits, sign_ins
+from tests.builders import LONG_AGO, edit, make_product, make_user, stored
 from tests.flows.passes import hasty
+
+NOTHING_OLD = {"idempotency_keys": 0, "job_runs": 0, "rate_limits": 0, "sign_ins": 0, "workers": 0}
 
 
 @pytest.fixture
@@ -140,10 +142,30 @@ class TestTheTimetable:
             jobs.beat("alive", "1", LONG_AGO)
         edit(app, Worker, Worker.name == "lost", beat_at=utcnow() - timedelta(hours=25))
 
-        assert run_once(app, JOBS["clean-up"]) == {"idempotency_keys": 0, "job_runs": 1, "workers": 1}
+        assert run_once(app, JOBS["clean-up"]) == NOTHING_OLD | {"job_runs": 1, "workers": 1}
         assert old not in {row.id for row in stored(app, JobRun)}
         assert young in {row.id for row in stored(app, JobRun)}
         assert [row.name for row in stored(app, Worker)] == ["alive"]
+
+    def test_cleaning_up_forgets_the_limits_that_are_over(self, app):
+        with app.app_context(), transaction():
+            for key in ("over", "going on"):
+                limits.hit(key, 60)
+        edit(app, RateLimit, RateLimit.key == "over", expires_at=utcnow() - timedelta(seconds=1))
+
+        assert run_once(app, JOBS["clean-up"]) == NOTHING_OLD | {"rate_limits": 1}
+        assert [row.key for row in stored(app, RateLimit)] == ["going on"]
+
+    def test_cleaning_up_forgets_sign_ins_a_week_after_they_expired(self, app):
+        user_id, now = make_user(app), utcnow()
+        begun = {}
+        with app.app_context(), transaction():
+            user = db.session.get_one(User, user_id)
+            for hours in (-1, 1, 7 * 24 - 1, 7 * 24 + 1, 365 * 24):  # since they expired
+                begun[hours] = sign_ins.begin(user, LONG_AGO, now - timedelta(hours=hours) - LONG_AGO).id
+
+        assert run_once(app, JOBS["clean-up"]) == NOTHING_OLD | {"sign_ins": 2}
+        assert {row.id for row in stored(app, SignIn)} == {begun[hours] for hours in (-1, 1, 7 * 24 - 1)}
 
 
 class TestTheRunner:

@@ -16,8 +16,10 @@ import requests
 from sqlalchemy.engine import URL
 
 from aggregator.sandbox import DEFAULT_REFRESH_TOKEN
+from tests.builders import bearer
 
 ROOT = Path(__file__).resolve().parents[2]
+PASSWORD = "a-Lantern-at-Sea"
 WORKER = [sys.executable, "worker.py"]
 GUNICORN = [sys.executable, "-m", "gunicorn", "wsgi:app"]
 # Runs worker.py with values set in modules of ours first: so a test need not wait for a claim of 90 seconds.
@@ -125,6 +127,22 @@ def sandbox_process(log: Path, *options: str) -> Iterator[Process]:
         eventually(lambda: "OFFERS_BASE_URL=" in started.said, 10)
         started.url = started.said.partition("OFFERS_BASE_URL=")[2].split()[0]
         yield started
+
+
+def make_admin(env: dict[str, str]) -> None:
+    """An admin named boss, made at the command line."""
+    command = [sys.executable, "-m", "flask", "--app", "wsgi", "users", "create-admin", "--password-stdin"]
+    who = ["--username", "boss", "--email", "boss@example.com"]
+    made = subprocess.run([*command, *who], cwd=ROOT, env=env, input=f"{PASSWORD}\n", capture_output=True, text=True)
+    assert (made.returncode, made.stdout) == (0, "boss is an admin now.\n"), made.stderr
+
+
+def sign_in(url: str) -> dict[str, str]:
+    """The header with which boss may do everything at url."""
+    credentials = {"username": "boss", "password": PASSWORD}
+    answer = requests.post(f"{url}/api/v1/auth/login", json=credentials, timeout=10)
+    assert answer.status_code == 200, answer.text
+    return bearer(answer.json()["access_token"])
 
 
 def free_port() -> int:

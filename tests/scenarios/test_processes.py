@@ -22,8 +22,10 @@ from tests.scenarios.processes import (
     answers,
     environment,
     eventually,
+    make_admin,
     patched_worker,
     sandbox_process,
+    sign_in,
     web,
     worker,
 )
@@ -36,8 +38,9 @@ def env(database_url: URL, sandbox: Sandbox) -> dict[str, str]:
     return environment(database_url, sandbox.url)
 
 
-def post(site: Process, name: str) -> requests.Response:
-    return requests.post(f"{site.url}/api/v1/products", json={"name": name, "description": ""}, timeout=10)
+def post(site: Process, name: str, headers: dict[str, str]) -> requests.Response:
+    product = {"name": name, "description": ""}
+    return requests.post(f"{site.url}/api/v1/products", json=product, headers=headers, timeout=10)
 
 
 def get(site: Process, product_id: str) -> dict:
@@ -51,12 +54,14 @@ def every_product_has_offers(app: Flask) -> bool:
 
 class TestAColdStart:
     def test_of_a_worker_and_two_web_workers_takes_one_token(self, app, sandbox, env, tmp_path):
+        make_admin(env)
         with ExitStack() as stack:
             site = stack.enter_context(web(env, tmp_path / "web.log"))
             stack.enter_context(worker(env, tmp_path / "worker.log"))
             eventually(lambda: answers(site.url))
+            admin = sign_in(site.url)
             with ThreadPoolExecutor(6) as threads:
-                created = list(threads.map(lambda n: post(site, f"Product {n}"), range(12)))
+                created = list(threads.map(lambda n: post(site, f"Product {n}", admin), range(12)))
             eventually(lambda: every_product_has_offers(app))
 
         assert [answer.status_code for answer in created] == [201] * 12
@@ -74,10 +79,12 @@ class TestAnOutage:
             with sandbox_process(tmp_path / "sandbox.log", "--port", "0") as first:
                 offers_url = first.url
             env = environment(database_url, offers_url)
+            make_admin(env)
             site = stack.enter_context(web(env, tmp_path / "web.log"))
             stack.enter_context(worker(env, tmp_path / "worker.log"))
             eventually(lambda: answers(site.url))
-            created = [post(site, f"Product {n}") for n in range(3)]
+            admin = sign_in(site.url)
+            created = [post(site, f"Product {n}", admin) for n in range(3)]
             assert [answer.status_code for answer in created] == [201] * 3
             assert {answer.json()["registration"]["status"] for answer in created} == {"pending"}
             assert {answer.json()["registration"]["reason"] for answer in created} == {"unreachable"}

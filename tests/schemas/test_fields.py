@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from marshmallow import ValidationError
 
-from aggregator.schemas.fields import Integer, Number, QueryInteger, Text, Timestamp
+from aggregator.schemas.fields import Boolean, Integer, Number, QueryInteger, Text, Timestamp
 
 
 def refused(field, value) -> list[str]:
@@ -44,6 +44,9 @@ class TestInteger:
     def test_takes_whole_numbers_within_its_bounds(self, value):
         assert self.field.deserialize(value) == value
 
+    def test_takes_a_whole_number_that_is_written_as_a_fraction(self):
+        assert repr(self.field.deserialize(5.0)) == "5"
+
     @pytest.mark.parametrize("value", [-1, 10, 2**63, -(10**400)])
     def test_refuses_others(self, value):
         assert refused(self.field, value) == ["Must be greater than or equal to 0 and less than or equal to 9."]
@@ -71,6 +74,16 @@ class TestNumber:
     @pytest.mark.parametrize("value", [-0.1, 5.1])
     def test_refuses_what_is_out_of_bounds(self, value):
         assert refused(self.field, value) == ["Must be greater than or equal to 0 and less than or equal to 5."]
+
+
+class TestBoolean:
+    @pytest.mark.parametrize("value", [True, False])
+    def test_takes_true_and_false(self, value):
+        assert Boolean().deserialize(value) is value
+
+    @pytest.mark.parametrize("value", [0, 1, "true", "off", "", [], {}])
+    def test_refuses_what_only_stands_for_one(self, value):
+        assert refused(Boolean(), value) == ["Not a valid boolean."]
 
 
 class TestQueryInteger:

@@ -1,0 +1,73 @@
+"""What schemathesis takes for a failure and is none, each with its reason."""
+
+import re
+from collections.abc import Callable
+from itertools import chain
+
+from schemathesis import Case
+from schemathesis.core.failures import Failure
+from schemathesis.core.transport import Response
+from schemathesis.openapi.checks import RejectedPositiveData
+
+Excuse = Callable[[Failure, Case, Response], bool]
+
+
+def operation_of(case: Case) -> str:
+    """The operationId that a case is for."""
+    return str(case.operation.definition.raw["operationId"])
+
+
+def excuse(failure: Failure, case: Case, response: Response) -> str | None:
+    """Why a failure is none; None where it is one."""
+    return next((reason for reason, holds in EXCUSES.items() if holds(failure, case, response)), None)
+
+
+def refused(operations: str, *complaints: str) -> Excuse:
+    """Good as far as the document goes, and yet a 422 of these operations that complains of nothing else."""
+
+    def holds(failure: Failure, case: Case, response: Response) -> bool:
+        if not isinstance(failure, RejectedPositiveData) or response.status_code != 422:
+            return False
+        return re.fullmatch(operations, operation_of(case)) is not None and _complaints(response) <= set(complaints)
+
+    return holds
+
+
+def _complaints(response: Response) -> set[str]:
+    problem = response.json()
+    of_fields = [fields.values() for fields in problem.get("errors", {}).values()]
+    return set(chain.from_iterable(chain.from_iterable(of_fields))) or {problem["detail"]}
+
+
+def _of_gunicorn(failure: Failure, case: Case, response: Response) -> bool:
+    return response.status_code == 414 and response.headers["content-type"] == ["text/html"]
+
+
+def _of_no_version(failure: Failure, case: Case, response: Response) -> bool:
+    return isinstance(failure, RejectedPositiveData) and response.status_code == 412 and "If-Match" in case.headers
+
+
+def _sorted_twice(failure: Failure, case: Case, response: Response) -> bool:
+    names = [name.removeprefix("-") for name in str(case.query.get("sort", "")).split(",")]
+    twice = len(names) > len(set(names)) and isinstance(failure, RejectedPositiveData)
+    return twice and list(response.json().get("errors", {}).get("query", {})) == ["sort"]
+
+
+EXCUSES: dict[str, Excuse] = {
+    "gunicorn itself refuses a first line of more than 4094 bytes, with a page of its own": _of_gunicorn,
+    "no database stores NUL, and a document that forbade it in every text would say little else": refused(
+        ".*", "Contains a character that cannot be stored."
+    ),
+    "an If-Match that somebody made up names no version, and a 412 is what it is for": _of_no_version,
+    "a pattern cannot say that no name may stand twice in a sort": _sorted_twice,
+    "a cursor that somebody made up leads nowhere": refused(
+        "get(Products|ProductOffers|Offers|Users)", "Not a cursor of this list, sorted like this."
+    ),
+    "names are normalised, addresses parsed and passwords looked up: a pattern cannot say which will do": refused(
+        "postRegister|patchMe",
+        "Must have 3 to 80 letters, digits, dots, hyphens or underscores.",
+        "Not an address.",
+        "Is among the first that anybody would guess.",
+        "Must not be the name or the address.",
+    ),
+}

@@ -1,0 +1,106 @@
+"""People, what is theirs, and calls that are about it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+from uuid import UUID, uuid4
+
+import sqlalchemy as sa
+from flask import Flask
+
+from aggregator.database import db, transaction
+from aggregator.models import Base, Role
+from aggregator.services.passwords import hashed
+from tests.builders import make_offer, make_product, make_user, sign_in
+from tests.security.operations import PASSWORD, Call, Operation
+
+
+@dataclass(frozen=True)
+class World:
+    """An owner, whose name and address are unlike anything else, and the ids of what belongs to the owner.
+
+    A feature that gives people something of their own makes one for the owner in make_world(), and adds its id.
+    """
+
+    app: Flask
+    canary: str  # the owner's name, and a part of the owner's address
+    owner: UUID
+    another: UUID
+    anothers_name: str
+    admin: UUID
+    ids: dict[str, str] = field(default_factory=dict)  # for every name that a path, a query or a body has for one
+
+    def call(self, operation: Operation) -> Call:
+        """A call of an operation that is about the owner and what is the owner's."""
+        values = self.ids | QUERY | {"q": self.canary[:-4]}  # links repeat what was asked for
+        unknown = {name for name in operation.query if name.endswith("_id")} - values.keys()
+        assert not unknown, f"World.ids lacks {unknown} for {operation.id}"
+        return Call(
+            operation,
+            operation.path.format(**self.ids),
+            {name: values[name] for name in operation.query if name in values},
+            None if operation.body is None else BODIES[operation.id](self),
+        )
+
+    def tokens(self, user_id: UUID) -> dict[str, Any]:
+        """The tokens of a new sign-in."""
+        return sign_in(self.app, user_id)
+
+
+def make_world(app: Flask) -> World:
+    """A world of its own, in which nobody has done anything yet."""
+    canary, anothers_name = f"canary-{uuid4().hex}", _name()
+    owner = make_user(app, username=canary, email=f"{canary}@example.com", password_hash=_hash())
+    another = make_user(app, username=anothers_name, password_hash=_hash())
+    admin = make_user(app, Role.ADMIN, password_hash=_hash())
+    product = make_product(app)
+    ids = {"user_id": owner, "product_id": product, "offer_id": make_offer(app, product)}
+    return World(app, canary, owner, another, anothers_name, admin, {name: str(id) for name, id in ids.items()})
+
+
+QUERY = {
+    "in_stock": "true",
+    "include_closed": "true",
+    "min_price": "0",
+    "max_price": "1000000",
+    "role": "customer",
+    "active": "true",
+}
+PRODUCT = {"description": "Warm", "brand": "Aurelo", "price": 1999, "stock": 3, "rating": 4.5}
+# A body that will do for each operation that takes one, with a value for every field.
+BODIES: dict[str, Callable[[World], dict[str, Any]]] = {
+    "postProducts": lambda world: _new_product() | {"id": str(uuid4())},
+    "putProduct": lambda world: _new_product(),
+    "patchProduct": lambda world: _new_product(),
+    "postRegister": lambda world: {"username": _name(), "email": _address(), "password": PASSWORD},
+    "postLogin": lambda world: {"username": world.anothers_name, "password": PASSWORD},
+    "patchMe": lambda world: {"email": _address(), "password": f"{PASSWORD}!", "current_password": PASSWORD},
+    "patchUser": lambda world: {"role": "customer", "active": True},
+}
+
+
+def _new_product() -> dict[str, Any]:
+    return PRODUCT | {"name": _name()}
+
+
+def _name() -> str:
+    return f"n{uuid4().hex}"
+
+
+def _address() -> str:
+    return f"{_name()}@example.com"
+
+
+@cache
+def _hash() -> str:
+    return hashed(PASSWORD)
+
+
+def everything(app: Flask) -> dict[str, list[tuple[Any, ...]]]:
+    """All rows of all tables as they are committed: what must not have changed where nothing was done."""
+    with app.app_context(), transaction():
+        return {
+            table.name: sorted((tuple(row) for row in db.session.execute(sa.select(table))), key=repr)
+            for table in Base.metadata.sorted_tables
+        }
