@@ -11,7 +11,7 @@ from flask_migrate import Migrate
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from aggregator import auth, config, database, errors, extensions, logs
-from aggregator.api import accounts, catalog, offers, ops, problems, requests
+from aggregator.api import accounts, catalog, offers, ops, prices, problems, requests
 from aggregator.api.parsing import SECURITY_SCHEME
 from aggregator.api.problems import ProblemApi
 from aggregator.cli import jobs as jobs_cli
@@ -53,8 +53,8 @@ def create_app(settings: config.Settings) -> Flask:
     problems.init_app(app)
     auth.init_app(app, settings.jwt_secret_key, settings.access_token_seconds)
     api = ProblemApi(app)
-    for documented in (catalog.blueprint, offers.blueprint, accounts.blueprint, ops.blueprint):
-        api.register_blueprint(documented)
+    for documented in (catalog, offers, prices, accounts, ops):
+        api.register_blueprint(documented.blueprint)
     app.register_blueprint(docs.blueprint)
     for command in (sandbox_cli, products_cli, offers_cli, jobs_cli, users_cli):
         app.cli.add_command(command.group)

@@ -1,46 +1,50 @@
 """What a history and a trend are, worked out the plain way: all points in a list, all numbers exact."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from fractions import Fraction
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import Any
 
-Points = list[tuple[datetime, int | None]]  # in their order; None while nothing is to be had
+Points = list[tuple[datetime, int | None]]  # in the order of time; None while nothing is to be had
+LENGTH, MIDNIGHT = {"hour": timedelta(hours=1), "day": timedelta(days=1)}, datetime(2000, 1, 1, tzinfo=UTC)
 
 
-def held(points: Points, since: datetime, until: datetime) -> list[tuple[int | None, datetime, datetime]]:
-    """The prices between two moments, and from when until when each of them held."""
-    both = [(price, max(at, since), min(end, until)) for (at, price), (end, _) in pairwise([*points, (until, None)])]
-    return [(price, begin, end) for price, begin, end in both if begin < end]
-
-
-def changes(points: Points, since: datetime, until: datetime) -> list[dict[str, Any]]:
-    prices = [("none", since, since), *held(points, since, until)]
-    return [{"at": text(begin), "price": price} for (old, *_), (price, begin, _) in pairwise(prices) if price != old]
-
-
-def buckets(points: Points, since: datetime, until: datetime, length: timedelta) -> list[dict[str, Any]]:
-    start, found = since - (since - since.replace(2000, 1, 1, 0, 0, 0, 0)) % length, []
+def history(points: Points, since: datetime, until: datetime, interval: str) -> list[dict[str, Any]]:
+    if interval == "raw":
+        alike = groupby(held(points, since, until), lambda piece: piece[0])
+        return [{"at": next(pieces)[1], "price": price} for price, pieces in alike]
+    buckets, start = [], since - (since - MIDNIGHT) % LENGTH[interval]
     while start < until:
-        end = min(start + length, until)
-        if any(at < end and price is not None for at, price in points):  # before the first price there are none
-            prices = held(points, max(start, since), end)
-            found.append({"at": text(start), **figures(prices, "avg"), "last": prices[-1][0]})
-        start += length
-    return found
+        end = min(start + LENGTH[interval], until)
+        if any(at < end and price is not None for at, price in points):  # the first price has been asked by then
+            pieces = held(points, max(start, since), end)
+            buckets.append({"at": start, **figures(pieces, "avg"), "last": pieces[-1][0]})
+        start += LENGTH[interval]
+    return buckets
 
 
 def trend(points: Points, since: datetime, until: datetime) -> dict[str, Any]:
-    prices = [each for each in held(points, since, until) if each[0] is not None]
-    ends = ((prices[0][0], prices[0][1]), (prices[-1][0], prices[-1][2])) if prices else ()
-    first, last = ({"at": text(at), "price": price} for price, at in ends) if prices else (None, None)
-    change = last["price"] - first["price"] if first and last else None
-    percent = rounded(Fraction(100 * change, first["price"])) if first and first["price"] else None
-    direction = None if change is None else "flat" if change == 0 else "up" if change > 0 else "down"
-    about = {"since": text(since), "until": text(until), "first": first, "last": last, "enough_data": bool(prices)}
-    return about | {"change": change, "change_percent": percent, "direction": direction} | figures(prices, "average")
+    asked = [(price, begin, end) for price, begin, end in held(points, since, until) if price is not None]
+    answer = {"since": since, "until": until, "enough_data": bool(asked), **figures(asked, "average")}
+    if not asked:
+        return answer | dict.fromkeys(("first", "last", "change", "change_percent", "direction"))
+    (first, begin, _), (last, _, end) = asked[0], asked[-1]
+    answer |= {"first": {"at": begin, "price": first}, "last": {"at": end, "price": last}, "change": last - first}
+    answer |= {"direction": "up" if last > first else "down" if last < first else "flat"}
+    return answer | {"change_percent": rounded(Fraction(100 * (last - first), first)) if first else None}
 
 
-def figures(prices: list[tuple[int | None, datetime, datetime]], average: str) -> dict[str, Any]:
-    asked = [(price, Fraction((end - begin) // timedelta.resolution)) for price, begin, end in prices if price is not None]
-    if not asked: ...
+def held(points: Points, since: datetime, until: datetime) -> list[tuple[Any, datetime, datetime]]:
+    """The prices between two moments, and from when until when each of them held."""
+    spans = [(price, max(at, since), min(end, until)) for (at, price), (end, _) in pairwise([*points, (until, None)])]
+    return [(price, begin, end) for price, begin, end in spans if begin < end]
+
+
+def figures(pieces: list[tuple[Any, datetime, datetime]], average: str) -> dict[str, Any]:
+    asked = [(price, (end - begin) // timedelta.resolution) for price, begin, end in pieces if price is not None]
+    mean = Fraction(sum(price * time for price, time in asked), sum(time for _, time in asked)) if asked else None
+    return {"min": min(asked, default=[None])[0], "max": max(asked, default=[None])[0], average: rounded(mean)}
+
+
+def rounded(number: Fraction | None) -> Fraction | None:  # to hundredths; half of one goes away from 0
+    return number and Fraction((abs(number) * 200 + 1) // 2 * (1 if number > 0 else -1), 100)

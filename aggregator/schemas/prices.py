@@ -1,6 +1,6 @@
 """The JSON of prices over time."""
 
-from marshmallow import Schema, fields
+from marshmallow import Schema, fields, validate
 
 from aggregator.schemas.answers import AnswerSchema
 from aggregator.schemas.fields import Moment, Timestamp
@@ -20,10 +20,8 @@ class HistoryQuerySchema(PeriodQuerySchema):
 
     interval = fields.String(
         load_default="raw",
-        metadata={
-            "enum": ["raw", "hour", "day"],
-            "description": "Each change of the price, or what each hour or day of UTC came to.",
-        },
+        validate=validate.OneOf(["raw", "hour", "day"]),
+        metadata={"description": "Each change of the price, or what each hour or day of UTC came to."},
     )
 
 

@@ -1,0 +1,226 @@
+"""Histories and trends against the reference, on both databases: python -m tests.evidence_prices [--examples N]."""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+from itertools import count, pairwise
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from flask import Flask
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+
+from aggregator.config import Settings
+from aggregator.database import db, transaction
+from aggregator.errors import Invalid
+from aggregator.models import PricePoint, ProductPricePoint
+from aggregator.models.base import MAX_PRICE
+from aggregator.services import price_reads
+from aggregator.services.price_reads import MAX_POINTS, Interval, Period
+from aggregator.services.price_series import Kind, Series
+from tests import reference
+from tests.conftest import NO_SERVICE, Cluster, apps, migrate, sqlite_url
+from tests.postgres import postgres
+
+BEGIN = datetime(1999, 12, 31, 22, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+SPANS = (3, 72, 960, 26_280, 219_000)  # hours: from an afternoon to 25 years
+MOMENTS = {"at", "since", "until"}
+REFUSED = "more than can be told"
+
+_numbers = count(1)
+
+
+@dataclass(frozen=True)
+class Case:
+    """The points of a series, each with a number of offers, and a period to be asked for."""
+
+    kind: Kind
+    points: tuple[tuple[datetime, int | None, int], ...]
+    since: datetime
+    until: datetime
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> Case:
+    """Series of all shapes; points, hours, days and the ends of the period coincide more often than not."""
+    span = draw(st.sampled_from(SPANS))
+    moments = _moments(0, span)
+    price = st.sampled_from([0, 1, MAX_PRICE]) | st.integers(0, 2000) | st.integers(0, MAX_PRICE)
+    prices = draw(st.lists(price, min_size=2, max_size=4))  # so few that they come again
+    point = st.tuples(moments, st.sampled_from([*prices, None]), st.integers(0, 2))
+    size = draw(st.sampled_from([3, 12, 6, 2, 1, 0]))
+    points = sorted(draw(st.lists(point, min_size=size, max_size=size, unique_by=lambda point: point[0])))
+    ends = _moments(-30, span + 30) | moments
+    if points:
+        beside = st.sampled_from([0, 0, 0, -1, 1]).map(lambda microseconds: timedelta(microseconds=microseconds))
+        ends |= st.builds(lambda at, distance: at + distance, st.sampled_from([at for at, _, _ in points]), beside)
+    since, until = sorted(draw(st.lists(ends, min_size=2, max_size=2, unique=True)))
+    return Case(draw(st.sampled_from(Kind)), tuple(points), since, until)
+
+
+def _moments(first: int, last: int) -> st.SearchStrategy[datetime]:
+    hours = st.integers(first, last)
+    days = st.integers(first // 24, last // 24).map(lambda day: 24 * day + 2)  # BEGIN is two hours before midnight
+    microseconds = st.sampled_from([0, 0, 1, -1]) | st.integers(0, 3_599_999_999)
+    return st.builds(lambda hour, more: BEGIN + hour * HOUR + timedelta(microseconds=more), hours | days, microseconds)
+
+
+def write(cases: Sequence[Case]) -> list[Series]:
+    """Series that have the points of the cases."""
+    names = [next(_numbers) for _ in cases]
+    offers, products = [], []
+    for name, case in zip(names, cases, strict=True):
+        for at, price, offer_count in case.points:
+            summary = {"lowest_price": price, "offer_count": offer_count}
+            products.append({"product_id": UUID(int=name), "observed_at": at, **summary})
+            offers.append({"offer_id": name, "observed_at": at, "price": price})
+    with transaction():
+        for model, rows in ((PricePoint, offers), (ProductPricePoint, products)):
+            if rows:
+                db.session.execute(sa.insert(model), rows)
+    return [
+        Series.of_offer(name) if case.kind is Kind.OFFER else Series.of_product(UUID(int=name))
+        for name, case in zip(names, cases, strict=True)
+    ]
+
+
+def make_series(kind: Kind, *points: tuple[datetime, int | None]) -> Series:
+    """A series that has these points."""
+    (series,) = write([Case(kind, tuple((at, price, 1) for at, price in points), BEGIN, BEGIN)])
+    return series
+
+
+def expected(case: Case) -> dict[str, Any]:
+    """What the reference says about a case."""
+    points = [(at, price) for at, price, _ in case.points]
+    histories = {
+        interval: REFUSED
+        if interval in reference.LENGTH and _buckets(case, interval) > MAX_POINTS
+        else reference.history(points, case.since, case.until, interval)
+        for interval in ("raw", "hour", "day")
+    }
+    return histories | {"trend": reference.trend(points, case.since, case.until)}
+
+
+def _buckets(case: Case, interval: str) -> int:
+    length = reference.LENGTH[interval]
+    first = (case.since - reference.MIDNIGHT) // length
+    return -((reference.MIDNIGHT - case.until) // length) - first
+
+
+def answered(series: Series, case: Case) -> dict[str, Any]:
+    """What the product says about it."""
+    period = Period(case.since, case.until)
+    histories = {interval: _history(series, period, interval) for interval in Interval}
+    return histories | {"trend": parsed(price_reads.trend(series, period))}
+
+
+def _history(series: Series, period: Period, interval: Interval) -> Any:
+    try:
+        return parsed(price_reads.history(series, period, interval))["points"]
+    except Invalid:
+        return REFUSED
+
+
+def parsed(text: str) -> Any:
+    """The JSON of a text, its moments as such and its numbers exact."""
+    return json.loads(text, parse_float=Fraction, object_hook=_with_moments)
+
+
+def _with_moments(members: dict[str, Any]) -> dict[str, Any]:
+    moments = {name: datetime.fromisoformat(members[name]) for name in MOMENTS & members.keys()}
+    return members | moments
+
+
+def generated(examples: int, number: int) -> list[Case]:
+    """So many cases, the same ones for the same number."""
+    found: dict[Case, None] = {}
+
+    @settings(max_examples=examples, phases=[Phase.generate], database=None, suppress_health_check=list(HealthCheck))
+    @given(cases())
+    def collect(case: Case) -> None:
+        found[case] = None
+
+    while len(found) < examples:
+        seed(number + len(found))(collect)()
+    return list(found)[:examples]
+
+
+def traits(case: Case) -> list[str]:
+    """What a case has in it, to see that nothing was left out."""
+    ats, prices = [at for at, _, _ in case.points], [price for _, price, _ in case.points]
+    has = {
+        "no points": not ats,
+        "nothing to be had at times": None in prices,
+        "a price of 0": 0 in prices,
+        f"a price of {MAX_PRICE}": MAX_PRICE in prices,
+        "one price twice running": any(old == new is not None for old, new in pairwise(prices)),
+        "nothing to be had twice running": any(old is new is None for old, new in pairwise(prices)),
+        "a point at since": case.since in ats,
+        "a point at until": case.until in ats,
+        "a point on an hour": any((at - reference.MIDNIGHT) % HOUR == timedelta() for at in ats),
+        "a point on a day": any((at - reference.MIDNIGHT) % (24 * HOUR) == timedelta() for at in ats),
+        "all points before": bool(ats) and ats[-1] < case.since,
+        "all points after": bool(ats) and ats[0] > case.until,
+        "points before, inside and after": any(ats[0] < case.since < at < case.until < ats[-1] for at in ats),
+        "all points inside": bool(ats) and case.since < ats[0] and ats[-1] < case.until,
+        "more than a year": case.until - case.since > 365 * 24 * HOUR,
+    }
+    return [name for name, is_so in has.items() if is_so]
+
+
+@contextmanager
+def _databases() -> Iterator[dict[str, Flask]]:
+    with apps() as start, postgres() as server, tempfile.TemporaryDirectory() as directory:
+        urls = {"sqlite": sqlite_url(Path(directory, "prices.db")), "postgresql": Cluster(server.url).create("prices")}
+        for url in urls.values():
+            migrate(url)
+        yield {name: start(Settings(url, NO_SERVICE)) for name, url in urls.items()}
+
+
+def _compare(name: str, app: Flask, cases: Sequence[Case], answers: Sequence[dict[str, Any]]) -> int:
+    """How many answers of a database differ, after showing the simplest of each sort."""
+    began, found = time.monotonic(), defaultdict(list)
+    with app.app_context():
+        for series, case, expected in zip(write(cases), cases, answers, strict=True):
+            answer = answered(series, case)
+            for which in expected:
+                if answer[which] != expected[which]:
+                    found[str(which)].append(case)
+    count = sum(len(cases) for cases in found.values())
+    print(f"{name}: {4 * len(cases)} answers in {time.monotonic() - began:.0f} s, {count} differences", flush=True)
+    for which, different in found.items():
+        print(f"  {which}: {len(different)}, such as {min(different, key=lambda case: len(repr(case)))}")
+    return count
+
+
+def main() -> int:
+    """The exit code: 1 where a history or a trend was another one than the reference's."""
+    parser = argparse.ArgumentParser(description="Compare histories and trends with the reference.")
+    parser.add_argument("--examples", type=int, default=10_000, help="how many series, each with a period")
+    parser.add_argument("--seed", type=int, default=0, help="the same one makes the same series")
+    options = parser.parse_args()
+    examples = generated(options.examples, options.seed)
+    answers = [expected(case) for case in examples]
+    print(f"{len(examples)} different series and periods, seed {options.seed}")
+    for trait, number in Counter(trait for case in examples for trait in traits(case)).most_common():
+        print(f"  {number:6} with {trait}")
+    with _databases() as databases:
+        wrong = sum([_compare(name, app, examples, answers) for name, app in databases.items()])
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
