@@ -66,7 +66,7 @@ def _face_the_world(app: Flask, settings: config.Settings) -> None:
     """What browsers are told, and whose word is taken for where a request comes from."""
     app.after_request(_secure)
     if settings.cors_origins:
-        CORS(app, origins=list(settings.cors_origins), expose_headers=EXPOSED, max_age=600)
+        CORS(app, origins=list(settings.cors_origins), expose_headers=EXPOSED, max_age=600, always_send=False)
     if hops := settings.trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
 

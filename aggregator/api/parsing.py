@@ -8,7 +8,7 @@ from flask import Request
 from flask_smorest import Blueprint as SmorestBlueprint
 from marshmallow import RAISE
 from webargs.flaskparser import FlaskParser
-from werkzeug.exceptions import BadRequest, UnsupportedMediaType
+from werkzeug.exceptions import BadRequest, HTTPException, UnsupportedMediaType
 
 from aggregator.api.problems import PROBLEM_JSON, ProblemSchema
 from aggregator.auth import MAY_CALL, Who, operation_id
@@ -34,9 +34,21 @@ class StrictParser(FlaskParser):
         if not req.is_json:
             raise UnsupportedMediaType("Send JSON, with Content-Type: application/json.")
         try:
-            return json.loads(req.get_data(cache=True).decode("utf-8"), parse_constant=_refuse)
+            return json.loads(_body(req).decode("utf-8"), parse_constant=_refuse)
         except (ValueError, RecursionError):
             raise BadRequest("The body is not JSON that can be read.") from None
+
+
+def _body(req: Request) -> bytes:
+    """The whole body; a 413 where it is too large, also where nobody has said before how large it would be."""
+    try:
+        body = req.get_data(cache=True)
+        req.stream.read(1)  # of a body in chunks, the limit cuts off the rest in silence; this is the 413
+    except HTTPException:
+        raise
+    except Exception as error:  # the server's own, of chunks that make no sense
+        raise ValueError("cannot be read") from error
+    return body
 
 
 def _refuse(name: str) -> None:

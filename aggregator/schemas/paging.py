@@ -22,7 +22,7 @@ class ListQuerySchema(Schema):
     page = QueryInteger(minimum=1, maximum=MAX_PAGE, metadata={"description": "The number of the page."})
     page_size = QueryInteger(minimum=1, maximum=100, load_default=20)
     cursor = Text(
-        max_length=2_000,
+        max_length=3_000,
         metadata={"description": "From the `Link` of rel=next: goes on from there, however far into the list."},
     )
 

@@ -5,7 +5,7 @@ from marshmallow import Schema, fields, validate
 from aggregator.schemas.answers import AnswerSchema
 from aggregator.schemas.fields import Moment, Timestamp
 
-PERIOD = "ISO 8601, with an offset from UTC or a Z."
+PERIOD = "ISO 8601, from 1970 on, with an offset from UTC or a Z."
 
 
 class PeriodQuerySchema(Schema):
@@ -21,7 +21,7 @@ class HistoryQuerySchema(PeriodQuerySchema):
     interval = fields.String(
         load_default="raw",
         validate=validate.OneOf(["raw", "hour", "day"]),
-        metadata={"description": "Each change of the price, or what each hour or day of UTC came to."},
+        metadata={"description": "Each change of the price, or what each hour or day of UTC came to; 10000 at most."},
     )
 
 

@@ -4,11 +4,17 @@ import base64
 import gzip
 import json
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 MIB = 2**20
 LONG = "x" * 50_000
 Body = dict[str, Any]
+
+
+@cache
+def gzip_bomb() -> bytes:
+    return gzip.compress(b"[" * 50 * MIB, 1)
 
 
 def with_first(body: Body, raw: str) -> bytes:
@@ -54,7 +60,7 @@ NOT_JSON: dict[str, Callable[[Body], bytes]] = {
     "raw line ends": lambda body: with_first(body, '"a\r\nb"'),
     "NUL in front": lambda body: b"\0" + as_json(body),
     "gzip": lambda body: gzip.compress(as_json(body)),
-    "a gzip bomb": lambda body: gzip.compress(b"[" * 50 * MIB),
+    "a gzip bomb": lambda body: gzip_bomb(),
     "hexadecimal": lambda body: with_first(body, "0x10"),
     "zeros in front": lambda body: with_first(body, "0010"),
     "an escape of nothing": lambda body: with_first(body, '"\\u12"'),
@@ -81,7 +87,7 @@ NOT_FIELDS: dict[str, Callable[[Body], bytes]] = {
     "__proto__": lambda body: as_json(body | {"__proto__": {"role": "admin"}}),
     "__class__": lambda body: as_json(body | {"__class__": {"__init__": {"__globals__": 1}}}),
     "a long unknown name": lambda body: as_json(body | {"x" * 900_000: 1}),
-    "20 000 unknown fields": lambda body: as_json(body | {f"x{n}": 1 for n in range(20_000)}),
+    "5 000 unknown fields": lambda body: as_json(body | {f"x{n}": 1 for n in range(5_000)}),
     "unknown arrays, 900 deep": lambda body: as_json(body)[:-1] + b',"x":' + b"[" * 900 + b"]" * 900 + b"}",
 }
 

@@ -10,6 +10,7 @@ from schemathesis.core.transport import Response
 from schemathesis.openapi.checks import RejectedPositiveData
 
 Excuse = Callable[[Failure, Case, Response], bool]
+PRICES = "get.*Price(History|Trend)"
 
 
 def operation_of(case: Case) -> str:
@@ -53,6 +54,12 @@ def _sorted_twice(failure: Failure, case: Case, response: Response) -> bool:
     return twice and list(response.json().get("errors", {}).get("query", {})) == ["sort"]
 
 
+def _before_1970(failure: Failure, case: Case, response: Response) -> bool:
+    if not refused(PRICES, "Not a valid datetime.")(failure, case, response):
+        return False
+    return all(str(case.query[name])[:4] <= "1970" for name in response.json()["errors"]["query"])
+
+
 EXCUSES: dict[str, Excuse] = {
     "gunicorn itself refuses a first line of more than 4094 bytes, with a page of its own": _of_gunicorn,
     "no database stores NUL, and a document that forbade it in every text would say little else": refused(
@@ -63,6 +70,12 @@ EXCUSES: dict[str, Excuse] = {
     "a cursor that somebody made up leads nowhere": refused(
         "get(Products|ProductOffers|Offers|Users)", "Not a cursor of this list, sorted like this."
     ),
+    "a period begins before it ends, and has an end: a document cannot compare parameters": refused(
+        PRICES,
+        "Must be before until, and in the past.",
+        "More than 10000 points: ask for a shorter period or a longer interval.",
+    ),
+    "moments are those from 1970 on, for which a document has nothing but words": _before_1970,
     "names are normalised, addresses parsed and passwords looked up: a pattern cannot say which will do": refused(
         "postRegister|patchMe",
         "Must have 3 to 80 letters, digits, dots, hyphens or underscores.",

@@ -94,10 +94,17 @@ def answers(app: Flask) -> Iterator[tuple[Operation, TestResponse]]:
             yield operation, ask(client, world, world.call(operation))
 
 
-def test_every_answer_of_every_operation_tells_browsers_to_be_careful(app):
-    found = {answer.status_code for _, answer in answers(app)}
+def test_every_answer_of_every_operation_tells_browsers_to_be_careful_and_caches_to_keep_nothing_private(app):
+    statuses, private = set(), {}
+    for operation, answer in answers(app):
+        statuses.add(answer.status_code)
+        about_it = answer.request.method == operation.method and answer.status_code != 404
+        if about_it and (operation.needs_token or operation.method != "GET"):
+            private[operation.id, answer.status_code] = answer.headers["Cache-Control"]
 
-    assert found == {200, 201, 204, 304, 400, 401, 403, 404, 405, 413, 415, 422}
+    assert statuses == {200, 201, 204, 304, 400, 401, 403, 404, 405, 413, 415, 422}
+    assert private == dict.fromkeys(private, "no-store")
+    assert {name for name, _ in private} == {o.id for o in operations(app) if o.needs_token or o.method != "GET"}
 
 
 def test_pages_and_what_is_not_there_tell_it_too(app):
@@ -141,17 +148,6 @@ class TestHttps:
 
 
 class TestCaches:
-    def test_keep_nothing_that_is_not_for_everybody(self, app):
-        told = {
-            (operation.id, answer.status_code): answer.headers["Cache-Control"]
-            for operation, answer in answers(app)
-            if operation.needs_token or operation.method != "GET"
-            if answer.request.method == operation.method and answer.status_code != 404
-        }
-
-        assert told == dict.fromkeys(told, "no-store")
-        assert {name for name, _ in told} == {o.id for o in operations(app) if o.needs_token or o.method != "GET"}
-
     def test_may_keep_the_catalogue_but_ask_each_time(self, app):
         world = make_world(app)
         shown = [o for o in operations(app) if o.path.startswith("/api/") and not o.needs_token and o.method == "GET"]

@@ -21,7 +21,7 @@ def test_every_answer_is_as_documented(
     make_app: Callable[..., Flask], database_url: URL, sandbox: Sandbox, tmp_path: Path, caller: str
 ) -> None:
     app = make_app(**SETTINGS)
-    furnish(app, products=25)
+    furnish(app, products=12)
     with web(environment(database_url, sandbox.url, **ENVIRONMENT), tmp_path / "web.log", workers=1) as site:
         eventually(lambda: answers(site.url))
 
