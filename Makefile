@@ -9,7 +9,7 @@ export PYTHON
 export CUSTOM_COMPILE_COMMAND := make requirements
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format requirements bench-sync fuzz clean runtime development
+.PHONY: help run test check format requirements bench-sync evidence fuzz clean runtime development
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -37,6 +37,9 @@ requirements: development ## Write requirements*.txt from requirements*.in (ARGS
 
 bench-sync: development ## Measure how fast offers are synced
 	@$(BIN)/python -m benchmarks.sync $(ARGS)
+
+evidence: development ## Run the tests that take long: schemathesis against the running API, as three callers
+	@$(BIN)/python -m pytest -m evidence -n auto $(ARGS)
 
 fuzz: development ## Try the running API with all that schemathesis can think of (ARGS="--examples 500")
 	@$(BIN)/python -m tests.security.fuzz $(ARGS)

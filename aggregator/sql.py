@@ -136,7 +136,8 @@ def _microseconds_postgresql(element: microseconds, compiler: Any, **kwargs: Any
 @compiles(microseconds, "sqlite")
 def _microseconds_sqlite(element: microseconds, compiler: Any, **kwargs: Any) -> str:
     moment = compiler.process(element.clauses, **kwargs)
-    return f"(CAST(strftime('%s', {moment}) AS INTEGER) * 1000000 + CAST(substr({moment}, 21, 6) AS INTEGER))"
+    seconds = f"strftime('%s', substr({moment}, 1, 19))"  # of a fraction it would make the next second
+    return f"(CAST({seconds} AS INTEGER) * 1000000 + CAST(substr({moment}, 21, 6) AS INTEGER))"
 
 
 class sum_of_products(FunctionElement[Any]):

@@ -15,6 +15,7 @@ import flask_migrate
 import pytest
 import sqlalchemy as sa
 import structlog
+from argon2 import PasswordHasher
 from flask import Flask
 from flask.testing import FlaskClient, FlaskCliRunner
 from sqlalchemy.engine import URL, make_url
@@ -25,6 +26,7 @@ from aggregator.config import Settings, normalized_database_url
 from aggregator.database import db
 from aggregator.models import Base, Role
 from aggregator.sandbox import Sandbox
+from aggregator.services import passwords
 from tests.builders import make_user, sign_in
 from tests.postgres import postgres
 from tests.valkey import valkey
@@ -116,6 +118,12 @@ def signed_in(app: Flask, user_id: UUID) -> FlaskClient:
 @pytest.fixture
 def runner(app: Flask) -> FlaskCliRunner:
     return app.test_cli_runner()
+
+
+@pytest.fixture(autouse=True)
+def quick_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To hash a password takes its time on purpose; tests/services/test_passwords.py does without this."""
+    monkeypatch.setattr(passwords, "_hasher", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
 
 
 @pytest.fixture(autouse=True)

@@ -79,21 +79,21 @@ def _moments(first: int, last: int) -> st.SearchStrategy[datetime]:
 
 def write(cases: Sequence[Case]) -> list[Series]:
     """Series that have the points of the cases."""
-    names = [next(_numbers) for _ in cases]
+    series: list[Series] = []
     offers, products = [], []
-    for name, case in zip(names, cases, strict=True):
-        for at, price, offer_count in case.points:
-            summary = {"lowest_price": price, "offer_count": offer_count}
-            products.append({"product_id": UUID(int=name), "observed_at": at, **summary})
-            offers.append({"offer_id": name, "observed_at": at, "price": price})
+    for case, number in zip(cases, _numbers, strict=False):
+        if case.kind is Kind.OFFER:
+            offers += [{"offer_id": number, "observed_at": at, "price": price} for at, price, _ in case.points]
+            series.append(Series.of_offer(number))
+        else:
+            names = ("product_id", "observed_at", "lowest_price", "offer_count")
+            products += [dict(zip(names, (UUID(int=number), *point), strict=True)) for point in case.points]
+            series.append(Series.of_product(UUID(int=number)))
     with transaction():
         for model, rows in ((PricePoint, offers), (ProductPricePoint, products)):
             if rows:
                 db.session.execute(sa.insert(model), rows)
-    return [
-        Series.of_offer(name) if case.kind is Kind.OFFER else Series.of_product(UUID(int=name))
-        for name, case in zip(names, cases, strict=True)
-    ]
+    return series
 
 
 def make_series(kind: Kind, *points: tuple[datetime, int | None]) -> Series:

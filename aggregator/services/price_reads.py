@@ -4,18 +4,16 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import ROUND_HALF_UP, Decimal
 from enum import StrEnum
 from typing import Any
 
 from aggregator.errors import Invalid
 from aggregator.models.types import TIMESTAMP_FORMAT
 from aggregator.services import price_series
-from aggregator.services.price_series import MICROSECOND, Series, Stretch, microsecond, moment
+from aggregator.services.price_series import Series, Stretch, microsecond, moment
 
 MAX_POINTS = 10_000
 USUAL = timedelta(days=30)
-CENT = Decimal("0.01")
 
 
 class Interval(StrEnum):
@@ -85,7 +83,7 @@ def trend(series: Series, period: Period) -> str:
 
 def percent(change: int, base: int) -> float | None:
     """A change in percent of base, rounded half up to two decimals; None for a base of 0."""
-    return None if base == 0 else float((Decimal(100 * change) / base).quantize(CENT, ROUND_HALF_UP))
+    return None if base == 0 else _rounded(100 * change, base)
 
 
 def _changes(series: Series, period: Period) -> list[dict[str, Any]]:
@@ -96,10 +94,13 @@ def _changes(series: Series, period: Period) -> list[dict[str, Any]]:
 
 
 def _buckets(series: Series, period: Period, length: int) -> list[dict[str, Any]]:
-    if (period.until - period.since) // MICROSECOND // length > MAX_POINTS:
+    since, until = microsecond(period.since), microsecond(period.until)
+    if (until - 1) // length - since // length >= MAX_POINTS:
         raise _too_many()
-    marks = list(_marks(microsecond(period.since), microsecond(period.until), length))
+    marks = list(_marks(since, until, length))
     buckets = [_bucket(stretch, length) for stretch in price_series.stretches(series, marks)]
+    if price_series.price_at(series, marks[0]) is not None:
+        return buckets
     known = next((index for index, bucket in enumerate(buckets) if bucket["min"] is not None), len(buckets))
     return buckets[known:]  # before the first price there is nothing to tell, not even a gap
 
@@ -130,7 +131,13 @@ def _average(stretch: Stretch) -> float | None:
     """The average price, each weighted by how long it was asked, rounded half up to two decimals."""
     if stretch.weighted is None:
         return None
-    return float((Decimal(stretch.weighted) / stretch.had).quantize(CENT, ROUND_HALF_UP))
+    return _rounded(stretch.weighted, stretch.had)
+
+
+def _rounded(numerator: int, denominator: int) -> float:
+    """A fraction rounded to two decimals, halves away from zero; exact, whatever its size."""
+    cents = (200 * abs(numerator) + denominator) // (2 * denominator)
+    return (cents if numerator >= 0 else -cents) / 100
 
 
 def _text(microsecond: int) -> str:

@@ -70,7 +70,7 @@ EXCUSES: dict[str, Excuse] = {
     "a cursor that somebody made up leads nowhere": refused(
         "get(Products|ProductOffers|Offers|Users)", "Not a cursor of this list, sorted like this."
     ),
-    "a period begins before it ends, and has an end: a document cannot compare parameters": refused(
+    "what a period says has to fit together, and a document cannot compare its parameters": refused(
         PRICES,
         "Must be before until, and in the past.",
         "More than 10000 points: ask for a shorter period or a longer interval.",

@@ -16,6 +16,7 @@ EXAMPLES = 6  # of each operation; `make fuzz` takes its time and tries more
 SEED = 20_261_120
 
 
+@pytest.mark.evidence
 @pytest.mark.parametrize("caller", CALLERS)
 def test_every_answer_is_as_documented(
     make_app: Callable[..., Flask], database_url: URL, sandbox: Sandbox, tmp_path: Path, caller: str

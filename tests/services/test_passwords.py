@@ -8,6 +8,14 @@ from aggregator.errors import Unavailable
 from aggregator.services import passwords
 from aggregator.services.passwords import NOBODYS, hashed, is_outdated, matches, weakness
 
+REAL = passwords._hasher
+
+
+@pytest.fixture(autouse=True)
+def real_hashes(quick_hashes, monkeypatch):
+    monkeypatch.setattr(passwords, "_hasher", REAL)
+
+
 NAMES = ("Quillfeather", "q.feather@example.com", "q.feather")
 TOO_SHORT_OR_LONG = "Must have 8 to 128 characters."
 GUESSED = "Is among the first that anybody would guess."

@@ -127,7 +127,7 @@ class TestStretches:
         found = stretches(series, marks)
 
         assert [each.since for each in found] == marks[:-1]
-        assert [each.last for each in found] == [9] * 3599 + [None] * 3601 + [4] * 2800
+        assert [each.last for each in found] == [9] * 3600 + [None] * 3600 + [4] * 2800
         assert [each.had for each in found] == [1_000_000] * 3600 + [0] * 3600 + [1_000_000] * 2800
 
     def test_the_points_of_others_are_not_counted(self, kind):
