@@ -16,6 +16,7 @@ from redis.connection import parse_url
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from aggregator.clients.mail import MailServer
 from aggregator.clients.offers import OffersService, normalized_base_url
 from aggregator.errors import UsageError
 
@@ -25,6 +26,7 @@ NAMES = (
     *("SECRET_KEY", "JWT_SECRET_KEY", "SYNC_INTERVAL_SECONDS", "SYNC_CONCURRENCY", "TIMEZONE", "CURRENCY"),
     *("ACCESS_TOKEN_SECONDS", "REFRESH_TOKEN_SECONDS", "LOGINS_PER_ADDRESS", "LOGINS_PER_ACCOUNT"),
     *("REGISTRATIONS_PER_ADDRESS", "REDIS_URL", "TRUSTED_PROXIES", "CORS_ORIGINS"),
+    *("HISTORY_RAW_DAYS", "HISTORY_HOURLY_DAYS", "MAIL_URL", "MAIL_FROM", "WEBHOOK_PORTS", "WEBHOOK_TEST_HOSTS"),
     *("SENTRY_DSN", "LOG_FORMAT", "HOST", "PORT", "WEB_CONCURRENCY", "WEB_THREADS"),
 )
 MIN_SECRET_LENGTH = 32
@@ -54,6 +56,12 @@ class Settings:
     sync_concurrency: int = 32
     timezone: str = "UTC"
     currency: str = "EUR"
+    history_raw_days: int = 30
+    history_hourly_days: int = 365
+    mail_url: str = field(default="", repr=False)
+    mail_from: str = "aggregator@localhost"
+    webhook_ports: tuple[int, ...] = (443,)
+    webhook_test_hosts: tuple[str, ...] = ()
     sentry_dsn: str = field(default="", repr=False)
     log_format: str = "text"
     db_pool_size: int = 4
@@ -74,6 +82,8 @@ def from_environment(dotenv: bool = True) -> Settings:
         "secret_key": env.str("SECRET_KEY", ""),
         "jwt_secret_key": env.str("JWT_SECRET_KEY", ""),
         **_accounts(env),
+        **_history(env),
+        **_outgoing(env),
         "sync_interval_seconds": env.float("SYNC_INTERVAL_SECONDS", 60, validate=validate.Range(0.1, 86_400)),
         "sync_concurrency": env.int("SYNC_CONCURRENCY", 32, validate=validate.Range(1, 512)),
         "timezone": env.str("TIMEZONE", "UTC", validate=_is_timezone),
@@ -123,7 +133,23 @@ def _accounts(env: Env) -> dict[str, Any]:
         "registrations_per_address": env.int("REGISTRATIONS_PER_ADDRESS", 20, validate=positive),
         "redis_url": env.str("REDIS_URL", "", validate=_is_redis_url),
         "trusted_proxies": env.int("TRUSTED_PROXIES", 0, validate=validate.Range(0, 5)),
-        "cors_origins": _origins(env.str("CORS_ORIGINS", "", validate=_are_origins) or ""),
+        "cors_origins": _words(env.str("CORS_ORIGINS", "", validate=_are_origins) or ""),
+    }
+
+
+def _history(env: Env) -> dict[str, Any]:
+    return {
+        "history_raw_days": env.int("HISTORY_RAW_DAYS", 30, validate=validate.Range(1, 3_650)),
+        "history_hourly_days": env.int("HISTORY_HOURLY_DAYS", 365, validate=validate.Range(1, 3_650)),
+    }
+
+
+def _outgoing(env: Env) -> dict[str, Any]:
+    return {
+        "mail_url": env.str("MAIL_URL", "", validate=_is_mail_url),
+        "mail_from": env.str("MAIL_FROM", "aggregator@localhost", validate=validate.Regexp(r"[^@\s]+@[^@\s]+\Z")),
+        "webhook_ports": tuple(map(int, _words(env.str("WEBHOOK_PORTS", "443", validate=_are_ports) or ""))),
+        "webhook_test_hosts": _words(env.str("WEBHOOK_TEST_HOSTS", "") or ""),
     }
 
 
@@ -167,6 +193,8 @@ def _weak(values: dict[str, Any]) -> list[str]:
             problems.append(f"{name}: production needs {MIN_SECRET_LENGTH} random characters or more.")
     if values["secret_key"] and values["secret_key"] == values["jwt_secret_key"]:
         problems.append("JWT_SECRET_KEY: it must differ from SECRET_KEY.")
+    if values["webhook_test_hosts"]:
+        problems.append("WEBHOOK_TEST_HOSTS: it opens the way to hosts inside; it is not for production.")
     if "OFFERS_BASE_URL" not in os.environ:
         problems.append("OFFERS_BASE_URL: production needs to know the offers service.")
     url = values["database_url"]
@@ -192,14 +220,27 @@ def _is_redis_url(value: str) -> None:
             raise ValidationError("Not a Redis URL, such as redis://host:6379.")
 
 
-def _origins(value: str) -> tuple[str, ...]:
+def _words(value: str) -> tuple[str, ...]:
     return tuple(value.replace(",", " ").split())
 
 
 def _are_origins(value: str) -> None:
-    for origin in _origins(value):
+    for origin in _words(value):
         if not re.fullmatch(r"https?://[A-Za-z0-9.-]+(:\d+)?", origin):
             raise ValidationError("Not origins, such as https://shop.example.com.")
+
+
+def _are_ports(value: str) -> None:
+    if not all(re.fullmatch(r"[0-9]{1,5}", port) and 0 < int(port) < 65536 for port in _words(value)):
+        raise ValidationError("Not ports, such as 443 8443.")
+
+
+def _is_mail_url(value: str) -> None:
+    if value:
+        try:
+            MailServer.at(value)
+        except ValueError:
+            raise ValidationError("Not a mail server, such as smtp://user:password@host:587.") from None
 
 
 def _is_timezone(value: str) -> None:

@@ -280,7 +280,11 @@ def migrated_postgresql(_pristine: Pristine) -> Iterator[URL]:
 
 
 def _wipe(pristine: Pristine) -> None:
-    tables = ", ".join(f'"{table.name}"' for table in [*Base.metadata.sorted_tables, REVISION])
+    # To truncate a table takes milliseconds, and most of them are empty: those that are not, row by row.
+    tables = [*reversed(Base.metadata.sorted_tables), REVISION]
+    filled = " UNION ALL ".join(
+        f"SELECT {number} WHERE EXISTS (SELECT FROM {table.name})" for number, table in enumerate(tables)
+    )
     engine = sa.create_engine(pristine.url)
     with engine.begin() as connection:
         # Whoever still holds a lock belongs to the test that is over.
@@ -288,7 +292,8 @@ def _wipe(pristine: Pristine) -> None:
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
-        connection.exec_driver_sql(f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
+        for number in sorted(connection.exec_driver_sql(filled).scalars()):
+            connection.execute(sa.delete(tables[number]))
         for table, rows in pristine.rows.items():
             connection.execute(sa.insert(table), rows)
     engine.dispose()

@@ -1,13 +1,16 @@
 """Every error in one shape, RFC 9457 application/problem+json; one table says which class has which status."""
 
+from collections.abc import Callable
 from http import HTTPStatus
 from math import ceil
+from threading import RLock
 from typing import Any
 
 import marshmallow as ma
 import structlog
+from apispec import APISpec
 from flask import Flask, Response, jsonify, request
-from flask_smorest import Api
+from flask_smorest import Api, Blueprint
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from werkzeug.exceptions import HTTPException
@@ -43,11 +46,44 @@ class ProblemSchema(ma.Schema):
 
 
 class ProblemApi(Api):  # type: ignore[misc] # flask-smorest has no types
-    """flask-smorest, but its errors are problems and keep their headers (Allow, Retry-After)."""
+    """flask-smorest, but its errors are problems and keep their headers (Allow, Retry-After).
+
+    Its document is written when it is asked for: that takes longer than all else an app does to start.
+    """
 
     ERROR_SCHEMA = ProblemSchema
 
+    def __init__(self, app: Flask) -> None:
+        self._unwritten: list[Callable[[], None]] = []  # parts of the document
+        self._writing = RLock()
+        super().__init__(app)
+
+    def register_blueprint(self, blueprint: Blueprint) -> None:
+        """Add the operations of a blueprint to the app."""
+        self._app.extensions["flask-smorest"]["blp_name_to_api"][blueprint.name] = self
+        self._app.register_blueprint(blueprint)
+        self._unwritten.append(lambda: self._document(blueprint))
+
+    @property
+    def spec(self) -> APISpec:
+        """The document, with all operations that there are by now."""
+        with self._writing:
+            while self._unwritten:
+                self._unwritten.pop(0)()
+            return self._spec
+
+    @spec.setter
+    def spec(self, spec: APISpec) -> None:
+        self._spec = spec
+
+    def _document(self, blueprint: Blueprint) -> None:
+        blueprint.register_views_in_doc(self, self._app, self.spec, name=blueprint.name, parameters=None)
+        self.spec.tag({"name": blueprint.name, "description": blueprint.description})
+
     def _register_responses(self) -> None:
+        self._unwritten.append(self._document_responses)
+
+    def _document_responses(self) -> None:
         # Else the document says that errors are application/json.
         saved = Api.DEFAULT_RESPONSE_CONTENT_TYPE
         self.DEFAULT_RESPONSE_CONTENT_TYPE = PROBLEM_JSON

@@ -55,18 +55,37 @@ class UTCDateTime(sa.types.TypeDecorator[datetime]):
         return value if value is None else value.astimezone(UTC)
 
 
+class WholeNumber(sa.types.TypeDecorator[int]):
+    """A whole number of up to 38 digits; on SQLite, whose own end at 64 bits, its text."""
+
+    impl = sa.Numeric
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> sa.types.TypeEngine[Any]:
+        return dialect.type_descriptor(sa.String(39) if dialect.name == "sqlite" else sa.Numeric(38, 0))
+
+    def process_bind_param(self, value: int | None, dialect: Dialect) -> int | str | None:
+        return str(value) if dialect.name == "sqlite" and value is not None else value
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> int | None:
+        return None if value is None else int(value)
+
+
 # SQLite numbers its rows only where the key is spelled INTEGER.
 BigKey = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
-def choice(enum: type[StrEnum]) -> sa.Enum:
-    """A column that holds one value of enum, as text with a CHECK: native enums are hard to migrate."""
+def choice(enum: type[StrEnum], closed: bool = True) -> sa.Enum:
+    """A column that holds one value of enum, as text: native enums are hard to migrate.
+
+    A closed one has a CHECK; one that is not may get more values later without a migration.
+    """
     return sa.Enum(
         enum,
         name=enum.__name__.lower(),
         native_enum=False,
         length=16,
-        create_constraint=True,
+        create_constraint=closed,
         validate_strings=True,
         values_callable=lambda members: [member.value for member in members],
     )

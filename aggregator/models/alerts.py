@@ -1,0 +1,73 @@
+"""Of which movements of a price its users want to be told."""
+
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID, uuid4
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from aggregator.models.base import MAX_PRICE, Base, within
+from aggregator.models.offers import UPSTREAM_ID_LENGTH
+from aggregator.models.types import choice
+
+MAX_BASIS_POINTS = 1_000_000
+MAX_DAYS = 3_650
+MAX_COOLDOWN = 31_536_000  # seconds: a year
+
+
+class AlertKind(StrEnum):
+    """What sets an alert off. Prices are the lowest at which something is to be had."""
+
+    BELOW = "below"
+    CHANGE = "change"
+    ANY_CHANGE = "any_change"
+    NEW_LOW = "new_low"
+    NEW_HIGH = "new_high"
+    BACK_IN_STOCK = "back_in_stock"
+    SOLD_OUT = "sold_out"
+    CHEAPEST_OFFER = "cheapest_offer"
+
+
+class Direction(StrEnum):
+    """Which way a price has to go."""
+
+    UP = "up"
+    DOWN = "down"
+    BOTH = "both"
+
+
+class Alert(Base):
+    """A user's wish to be told when the price of a product does something, and how far that has come."""
+
+    __tablename__ = "alerts"
+    __table_args__ = (
+        within("target", MAX_PRICE),
+        within("basis_points", MAX_BASIS_POINTS),
+        within("days", MAX_DAYS),
+        within("cooldown", MAX_COOLDOWN),
+        sa.CheckConstraint("(kind = 'below') = (target IS NOT NULL)", name="target_given"),
+        sa.CheckConstraint("(kind = 'change') = (basis_points IS NOT NULL)", name="basis_points_given"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    user_id: Mapped[UUID] = mapped_column(sa.ForeignKey("users.id"), index=True)
+    product_id: Mapped[UUID] = mapped_column(sa.ForeignKey("products.id"), index=True)
+    kind: Mapped[AlertKind] = mapped_column(choice(AlertKind, closed=False))
+    target: Mapped[int | None] = mapped_column(sa.BigInteger)  # of below
+    basis_points: Mapped[int | None]  # of change: hundredths of a percent
+    direction: Mapped[Direction] = mapped_column(choice(Direction), default=Direction.BOTH)  # of change
+    days: Mapped[int | None]  # of new_low and new_high: how far to look back; null: as far as there is a history
+    cooldown: Mapped[int] = mapped_column(default=0)  # seconds of silence after it has been set off
+    by_mail: Mapped[bool] = mapped_column(default=True)
+    by_webhook: Mapped[bool] = mapped_column(default=False)
+    active: Mapped[bool] = mapped_column(default=True)
+
+    # How far it has come.
+    read_until: Mapped[int] = mapped_column(sa.BigInteger)  # the number of the last change it has seen
+    base_price: Mapped[int | None] = mapped_column(sa.BigInteger)  # of which a change is a change
+    fired_price: Mapped[int | None] = mapped_column(sa.BigInteger)  # of below: null while it is armed
+    cheapest: Mapped[str | None] = mapped_column(sa.String(UPSTREAM_ID_LENGTH))  # the offer, when it was last seen
+    fired_at: Mapped[datetime | None]
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
