@@ -1,0 +1,160 @@
+"""What is to leave the house: queued with what causes it, claimed, delivered, and kept for a while as a log."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import sqlalchemy as sa
+
+from aggregator.database import db, dialect, read
+from aggregator.models import Channel, Delivery, DeliveryStatus, Event
+from aggregator.models.base import table_of
+from aggregator.sql import Select, now_plus, upsert
+
+DELIVERIES = table_of(Delivery)
+CLAIM_SECONDS = 120.0
+# Seconds between one attempt and the next; after the last one it has failed for good.
+PAUSES = (5.0, 300.0, 1_800.0, 7_200.0, 18_000.0, 36_000.0)
+KEPT = timedelta(days=30)
+EXPIRED_AT_ONCE = 1_000
+MAX_ERROR = 500
+
+
+@dataclass(frozen=True)
+class Message:
+    """Something to be told to a user, by mail or to one of the user's webhooks."""
+
+    channel: Channel
+    event: Event
+    user_id: UUID
+    payload: Mapping[str, Any]
+    webhook_id: UUID | None = None
+    key: str | None = None  # of two messages with the same one, only the first is delivered
+
+
+@dataclass(slots=True)
+class Claimed:
+    """A delivery that is ours to attempt until the claim runs out."""
+
+    claim: str
+    id: UUID
+    event: Event
+    user_id: UUID
+    webhook_id: UUID | None
+    payload: Any
+    attempts: int  # with this one
+    created_at: datetime
+
+
+def queue(messages: Sequence[Message], now: datetime) -> int:
+    """Have messages delivered as soon as the transaction is committed, and count those that were new."""
+    rows = [
+        {
+            "id": uuid4(),
+            "key": message.key,
+            "channel": message.channel,
+            "event": message.event,
+            "user_id": message.user_id,
+            "webhook_id": message.webhook_id,
+            "payload": json.dumps(message.payload, separators=(",", ":")),
+            "status": DeliveryStatus.PENDING,
+            "attempts": 0,
+            "due_at": now_plus(0),
+            "created_at": now,
+        }
+        for message in messages
+    ]
+    queued = 0
+    for start in range(0, len(rows), EXPIRED_AT_ONCE):
+        insert = upsert(DELIVERIES, dialect()).values(rows[start : start + EXPIRED_AT_ONCE])
+        new = db.session.execute(insert.on_conflict_do_nothing(index_elements=["key"]).returning(DELIVERIES.c.id))
+        queued += len(new.all())
+    return queued
+
+
+def anything_due(channel: Channel) -> bool:
+    """Whether a delivery is due that nobody is attempting."""
+    return bool(read(_due, channel))
+
+
+def _due(channel: Channel) -> Select:
+    return sa.select(sa.literal(1)).select_from(Delivery).where(_is_due(channel)).limit(1)
+
+
+def _is_due(channel: Channel) -> sa.ColumnElement[bool]:
+    return sa.and_(
+        Delivery.status == DeliveryStatus.PENDING,
+        Delivery.channel == channel,
+        Delivery.due_at <= now_plus(0),
+        sa.or_(Delivery.claimed_until.is_(None), Delivery.claimed_until < now_plus(0)),
+    )
+
+
+def claim_due(claim: str, channel: Channel, limit: int) -> list[Claimed]:
+    """Up to limit deliveries that are due and that nobody is attempting, the longest due first."""
+    due = (
+        sa.select(Delivery.id)
+        .where(_is_due(channel))
+        .order_by(Delivery.due_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    row = DELIVERIES.c
+    claimed = db.session.execute(
+        sa.update(DELIVERIES)
+        .where(row.id.in_(due))
+        .values(claimed_by=claim, claimed_until=now_plus(CLAIM_SECONDS), attempts=row.attempts + 1)
+        .returning(row.id, row.event, row.user_id, row.webhook_id, row.payload, row.attempts, row.created_at)
+    )
+    return [
+        Claimed(claim, id, event, user_id, webhook_id, json.loads(payload), attempts, created_at)
+        for id, event, user_id, webhook_id, payload, attempts, created_at in claimed
+    ]
+
+
+def delivered(delivery: Claimed, now: datetime, status_code: int | None = None) -> bool:
+    """Note that a delivery has arrived; false where the claim is lost."""
+    return _end(delivery, status=DeliveryStatus.DELIVERED, done_at=now, status_code=status_code, error=None)
+
+
+def failed(
+    delivery: Claimed, error: str, now: datetime, status_code: int | None = None, for_good: bool = False
+) -> bool:
+    """Note why an attempt has failed; the next one is due after a pause, unless there shall be none.
+
+    False where the claim is lost.
+    """
+    told = {"status_code": status_code, "error": error[:MAX_ERROR]}
+    if for_good or delivery.attempts > len(PAUSES):
+        return _end(delivery, status=DeliveryStatus.FAILED, done_at=now, **told)
+    return _end(delivery, due_at=now_plus(PAUSES[delivery.attempts - 1]), **told)
+
+
+def release(deliveries: Sequence[Claimed]) -> None:
+    """Give deliveries back that have not been attempted: they stay due."""
+    for delivery in deliveries:
+        _end(delivery, attempts=DELIVERIES.c.attempts - 1)
+
+
+def _end(delivery: Claimed, **values: Any) -> bool:
+    row = DELIVERIES.c
+    ended = db.session.execute(
+        sa.update(DELIVERIES)
+        .where(row.id == delivery.id, row.claimed_by == delivery.claim, row.status == DeliveryStatus.PENDING)
+        .values(claimed_by=None, claimed_until=None, **values)
+        .returning(row.id)
+    )
+    return ended.first() is not None
+
+
+def expire(now: datetime) -> int:
+    """Forget some of the deliveries that ended more than a month ago, up to a batch, and count them."""
+    old = (
+        sa.select(Delivery.id)
+        .where(Delivery.created_at < now - KEPT, Delivery.status != DeliveryStatus.PENDING)
+        .limit(EXPIRED_AT_ONCE)
+    )
+    return len(db.session.execute(sa.delete(Delivery).where(Delivery.id.in_(old)).returning(Delivery.id)).all())
