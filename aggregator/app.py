@@ -3,7 +3,6 @@
 import sys
 from pathlib import Path
 
-import sentry_sdk
 from alembic.script import ScriptDirectory
 from flask import Flask, Response, request
 from flask_cors import CORS
@@ -11,7 +10,7 @@ from flask_migrate import Migrate
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from aggregator import auth, config, database, errors, extensions, logs
-from aggregator.api import accounts, catalog, offers, ops, prices, problems, requests
+from aggregator.api import accounts, catalog, changes, offers, ops, prices, problems, requests
 from aggregator.api.parsing import SECURITY_SCHEME
 from aggregator.api.problems import ProblemApi
 from aggregator.cli import jobs as jobs_cli
@@ -53,7 +52,7 @@ def create_app(settings: config.Settings) -> Flask:
     problems.init_app(app)
     auth.init_app(app, settings.jwt_secret_key, settings.access_token_seconds)
     api = ProblemApi(app)
-    for documented in (catalog, offers, prices, accounts, ops):
+    for documented in (catalog, offers, prices, changes, accounts, ops):
         api.register_blueprint(documented.blueprint)
     app.register_blueprint(docs.blueprint)
     for command in (sandbox_cli, products_cli, offers_cli, jobs_cli, users_cli):
@@ -68,7 +67,8 @@ def _face_the_world(app: Flask, settings: config.Settings) -> None:
     if settings.cors_origins:
         CORS(app, origins=list(settings.cors_origins), expose_headers=EXPOSED, max_age=600, always_send=False)
     if hops := settings.trusted_proxies:
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+        # How it was called the last proxy alone can know; and no answer depends on the host, so nobody need say it.
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=1, x_host=0)  # type: ignore[method-assign]
 
 
 def start() -> Flask:
@@ -76,8 +76,7 @@ def start() -> Flask:
     try:
         settings = config.from_environment()
         if settings.sentry_dsn:
-            # The local variables of a frame that failed may well be a token.
-            sentry_sdk.init(settings.sentry_dsn, send_default_pii=False, include_local_variables=False)
+            logs.report_to(settings.sentry_dsn)
         return create_app(settings)
     except errors.UsageError as error:
         print(error.detail, file=sys.stderr)

@@ -1,19 +1,14 @@
 """Who may call what: the table of all operations, and the tokens that say who calls."""
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any, NoReturn, cast
 from uuid import UUID
 
 from flask import Flask, Response, g, request
-from flask_jwt_extended import (
-    JWTManager,
-    create_access_token,
-    create_refresh_token,
-    get_jwt,
-    verify_jwt_in_request,
-)
-from flask_jwt_extended.exceptions import JWTExtendedException, NoAuthorizationError
+from flask_jwt_extended import JWTManager, create_access_token, create_refresh_token, decode_token
+from flask_jwt_extended.exceptions import JWTExtendedException
 from jwt.exceptions import ExpiredSignatureError, InvalidTokenError, PyJWTError
 
 from aggregator.errors import Forbidden, Unauthorized
@@ -46,6 +41,15 @@ class Who(Enum):
     ADMIN = "admins"
 
 
+@dataclass(frozen=True)
+class Claims:
+    """What a token says that counts."""
+
+    sign_in_id: UUID
+    user_id: UUID
+    generation: int  # of a refresh token; an access token has none, which is 0
+
+
 # What is not in here, nobody may call.
 MAY_CALL = {
     "postRegister": Who.EVERYBODY,
@@ -71,6 +75,7 @@ MAY_CALL = {
     "getOfferPriceTrend": Who.EVERYBODY,
     "getOffers": Who.EVERYBODY,
     "getOffer": Who.EVERYBODY,
+    "getChanges": Who.EVERYBODY,
     "getHealthz": Who.EVERYBODY,
     "getReadyz": Who.EVERYBODY,
     "getStatus": Who.EVERYBODY,
@@ -89,7 +94,6 @@ def init_app(app: Flask, jwt_secret_key: str, access_seconds: int) -> None:
         JWT_SECRET_KEY=jwt_secret_key,
         JWT_ALGORITHM=HEADER["alg"],
         JWT_DECODE_ALGORITHMS=[HEADER["alg"]],
-        JWT_TOKEN_LOCATION=["headers"],
         JWT_COOKIE_CSRF_PROTECT=False,  # there are no cookies
         JWT_ENCODE_ISSUER=ISSUER,
         JWT_DECODE_ISSUER=ISSUER,
@@ -134,10 +138,9 @@ def tokens_for(sign_in: SignIn) -> dict[str, Any]:
     }
 
 
-def refresh_claims() -> tuple[UUID, UUID, int]:
-    """The sign-in, the user and the generation that the refresh token of the request says."""
-    claims = get_jwt()
-    return UUID(claims["sign_in"]), UUID(claims["sub"]), int(claims["generation"])
+def refresh_claims() -> Claims:
+    """What the refresh token of the request says; only in an operation for who holds one."""
+    return cast(Claims, g.claims)
 
 
 def refuse() -> NoReturn:
@@ -163,11 +166,10 @@ def _guard() -> None:
         return
     if who is None:
         raise Forbidden
-    _verify(refresh=who is Who.REFRESHER)
+    g.claims = _verify(refresh=who is Who.REFRESHER)
     if who is Who.REFRESHER:
         return
-    claims = get_jwt()
-    found = sign_ins.principal(UUID(claims["sign_in"]), UUID(claims["sub"]))
+    found = sign_ins.principal(g.claims.sign_in_id, g.claims.user_id)
     if found is None:
         refuse()
     g.principal = found
@@ -175,21 +177,19 @@ def _guard() -> None:
         raise Forbidden
 
 
-def _verify(refresh: bool) -> None:
-    """Return if the request brings a token of ours that has not expired."""
-    if len(request.headers.get("Authorization", "")) > MAX_TOKEN_LENGTH:
+def _verify(refresh: bool) -> Claims:
+    """The claims of the token that the request brings; Unauthorized unless it is one of ours and has not expired."""
+    header = request.headers.get("Authorization", "")
+    if len(header) > MAX_TOKEN_LENGTH:
         raise Unauthorized("The token is too long.", "invalid_token")
+    scheme, _, token = header.partition(" ")
+    if scheme.lower() != "bearer":
+        raise Unauthorized
     try:
-        verify_jwt_in_request(refresh=refresh)
-        claims = get_jwt()
+        claims = decode_token(token.strip(" "))
         if claims["type"] != ("refresh" if refresh else "access"):
             raise InvalidTokenError("made for something else")
-        for name in ("sign_in", "sub"):
-            UUID(claims[name])
-        if refresh:
-            int(claims["generation"])
-    except NoAuthorizationError:
-        raise Unauthorized from None
+        return Claims(UUID(claims["sign_in"]), UUID(claims["sub"]), int(claims["generation"]) if refresh else 0)
     except ExpiredSignatureError:
         raise Unauthorized("The token has expired.", "invalid_token") from None
     except MALFORMED:

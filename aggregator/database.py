@@ -9,6 +9,7 @@ from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
+from zlib import crc32
 
 import sqlalchemy as sa
 from flask import Flask, current_app
@@ -136,6 +137,15 @@ def in_transaction(work: Callable[[], T]) -> T:
     raise AssertionError("unreachable")
 
 
+def one_at_a_time(name: str) -> None:
+    """Wait until no other transaction has asked for the same name; then it is this one's until it ends.
+
+    SQLite has one writer anyway.
+    """
+    if dialect() == "postgresql":
+        db.session.connection().execute(sa.select(sa.func.pg_advisory_xact_lock(crc32(name.encode()))))
+
+
 def database_now() -> datetime:
     """The database's clock, in the session's transaction: the hosts' may disagree."""
     now: datetime = db.session.connection().scalar(sa.select(now_plus(0)))
@@ -161,6 +171,12 @@ def tune_for_batches() -> None:
     """
     if dialect() == "postgresql":
         db.session.connection().exec_driver_sql(TURN_OFF)
+
+
+def wait_for_the_disk() -> None:
+    """Have the commit of this transaction wait until it is on disk after all."""
+    if dialect() == "postgresql":
+        db.session.connection().exec_driver_sql("SET LOCAL synchronous_commit = on")
 
 
 def read(build: Callable[..., Select], *shape: Hashable, **values: Any) -> Sequence[Row]:

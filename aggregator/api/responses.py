@@ -1,7 +1,7 @@
 """Answers whose JSON the database has written, with the headers of caches and pages."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from hashlib import blake2b
 from typing import Any
 from urllib.parse import urlencode
@@ -27,6 +27,7 @@ PAGE_HEADERS = TAG_HEADERS | documented(
     X_Pagination="JSON: how many things and pages there are, and which page this is. Not where a cursor was followed.",
     Link="Where the first, previous, next and last pages are; next walks by cursor.",
 )
+CHANGES_HEADERS = TAG_HEADERS | documented(True, Link="With rel=next: where to ask for what comes after these.")
 CREATED_HEADERS = documented(True, Location="Where it is.") | documented(
     False, Idempotency_Replayed="`true`: it had been created before, by a request with the same Idempotency-Key."
 )
@@ -62,12 +63,17 @@ def page_response(pages: Callable[..., Page], query: dict[str, Any]) -> Response
     number = query.pop("page", 1)
     page = pages(query, sort=position["sort"], size=position["page_size"], number=number, cursor=position["cursor"])
     response = tagged(page.text)
-    links = {} if page.next_cursor is None else {"next": _url(cursor=page.next_cursor, page=None)}
+    links = {} if page.next_cursor is None else {"next": url_with(cursor=page.next_cursor, page=None)}
     if page.total is not None:
         count = -(-page.total // position["page_size"])
         response.headers["X-Pagination"] = json.dumps(_pagination(page.total, count, number))
-        links |= {"first": _url(page=1), "last": _url(page=max(count, 1))}
-        links |= {"prev": _url(page=min(number - 1, max(count, 1)))} if number > 1 else {}
+        links |= {"first": url_with(page=1), "last": url_with(page=max(count, 1))}
+        links |= {"prev": url_with(page=min(number - 1, max(count, 1)))} if number > 1 else {}
+    return linked(response, links)
+
+
+def linked(response: Response, links: Mapping[str, str]) -> Response:
+    """An answer with links to others: their URLs by what they are to this one."""
     if links:
         response.headers["Link"] = ", ".join(f'<{url}>; rel="{rel}"' for rel, url in links.items())
     return response
@@ -82,6 +88,7 @@ def _pagination(total: int, pages: int, number: int) -> dict[str, Any]:
     return metadata | ({"next_page": number + 1} if number < pages else {})
 
 
-def _url(**changes: Any) -> str:
+def url_with(**changes: Any) -> str:
+    """Where the same request with other parameters goes; without those that are None."""
     query = {**request.args.to_dict(), **changes}
     return f"{request.path}?{urlencode({name: value for name, value in query.items() if value is not None})}"

@@ -141,7 +141,7 @@ def _leave_to_the_worker(product: Claimed, error: OffersError) -> None:
 
 
 def _withdraw(product: Claimed, key: RequestKey | None) -> None:
-    if catalog.withdraw(product) and key:
+    if catalog.withdraw(product, utcnow()) and key:
         idempotency.forget(key)
 
 

@@ -91,13 +91,14 @@ def write(batch: Batch, fingerprint: str) -> Counter[str]:
 
 def _write(batch: Batch, fingerprint: str) -> Counter[str]:
     now = database_now()
-    done = sync.apply(batch.answers, now) if batch.answers else Counter()
-    done["failed"] += len(feeds.failed(*_columns(batch.failed, 3)))
-    done["registered"] += len(feeds.registered(batch.registered, fingerprint, now))
-    done["not_registered"] += len(feeds.not_registered(*_columns(batch.not_registered, 3)))
-    done["refused"] += len(feeds.refused(*_columns(batch.refused, 2)))
+    done = Counter(
+        failed=len(feeds.failed(*_columns(batch.failed, 3))),
+        registered=len(feeds.registered(batch.registered, fingerprint, now)),
+        not_registered=len(feeds.not_registered(*_columns(batch.not_registered, 3))),
+        refused=len(feeds.refused(*_columns(batch.refused, 2))),
+    )
     feeds.release(batch.released)
-    return done
+    return done + sync.apply(batch.answers, now) if batch.answers else done
 
 
 def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> Sequence[Sequence[Any]]:

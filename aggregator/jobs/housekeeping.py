@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from aggregator.clock import utcnow
 from aggregator.database import in_transaction
 from aggregator.jobs.run import Run, Summary
-from aggregator.services import idempotency, jobs, limits, sign_ins
+from aggregator.services import changes, idempotency, jobs, limits, sign_ins
 
 CLEAN_UP = "clean-up"
 CLEAN_UP_SECONDS = 3600.0
@@ -19,9 +19,10 @@ def clean_up_is_due() -> bool:
 
 
 def clean_up(run: Run) -> Summary:
-    """Forget old idempotency keys, runs, limits and sign-ins, and the workers that died without a word."""
+    """Forget old idempotency keys, needless changes, runs, limits and sign-ins, and the workers that died without a word."""
     return {
         "idempotency_keys": _all(run, idempotency.expire),
+        "changes": _compact_changes(run),
         "job_runs": _all(run, jobs.expire_runs),
         "rate_limits": _all(run, limits.expire),
         "sign_ins": _all(run, sign_ins.expire),
@@ -34,5 +35,15 @@ def _all(run: Run, expire: Callable[[datetime], int]) -> int:
     now, total = utcnow(), 0
     while not run.stop.is_set() and (expired := in_transaction(lambda: expire(now))):
         total += expired
+        run.alive()
+    return total
+
+
+def _compact_changes(run: Run) -> int:
+    now, total = utcnow(), 0
+    number: int | None = 0
+    while number is not None and not run.stop.is_set():
+        number, forgotten = in_transaction(lambda after=number: changes.compact(after, now))  # type: ignore[misc]
+        total += forgotten
         run.alive()
     return total

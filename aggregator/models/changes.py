@@ -33,6 +33,7 @@ class Change(Base):
         within("lowest_price", MAX_PRICE),
         within("price_before", MAX_PRICE),
         within("offer_count", MAX_STOCK),
+        sa.Index(None, "product_id", "number"),
     )
 
     number: Mapped[int] = mapped_column(BigKey, primary_key=True)

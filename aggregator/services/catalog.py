@@ -10,9 +10,9 @@ from sqlalchemy.exc import IntegrityError
 
 from aggregator.database import db, dialect
 from aggregator.errors import Conflict, EditedMeanwhile, NotFound
-from aggregator.models import Feed, Offer, PricePoint, Product, ProductPricePoint
+from aggregator.models import ChangeKind, Feed, Offer, PricePoint, Product, ProductPricePoint
 from aggregator.models.base import table_of
-from aggregator.services import feeds
+from aggregator.services import changes, feeds
 from aggregator.services.feeds import Claimed
 from aggregator.sql import now_plus, upsert
 
@@ -26,6 +26,7 @@ def add(product_id: UUID, fields: Mapping[str, Any], now: datetime, id_is_ours: 
     _flush(product)
     db.session.add(Feed(product_id=product_id, due_at=now_plus(0), id_is_ours=id_is_ours))
     db.session.flush()
+    changes.record(ChangeKind.CREATED, [product_id], now)
     return product
 
 
@@ -40,6 +41,7 @@ def add_missing(products: Sequence[Mapping[str, Any]], now: datetime) -> int:
             sa.insert(Feed),
             [{"product_id": product_id, "due_at": now, "id_is_ours": False} for product_id in added],
         )
+        changes.record(ChangeKind.CREATED, added, now)
     return len(added)
 
 
@@ -57,6 +59,7 @@ def change(product_id: UUID, fields: Mapping[str, Any], now: datetime, versions:
     product.updated_at = now
     _flush(product)
     feeds.register_again(product_id)
+    changes.record(ChangeKind.UPDATED, [product_id], now)
 
 
 def remove(product_id: UUID, now: datetime, versions: Versions = None) -> None:
@@ -76,9 +79,11 @@ def remove(product_id: UUID, now: datetime, versions: Versions = None) -> None:
         if feed.offer_count:
             db.session.add(ProductPricePoint(product_id=product_id, observed_at=now, offer_count=0))
         db.session.delete(feed)
+    db.session.flush()
+    changes.record(ChangeKind.DELETED, [product_id], now)
 
 
-def withdraw(product: Claimed) -> bool:
+def withdraw(product: Claimed, now: datetime) -> bool:
     """Take back a product that was never seen to be registered; false where its claim is lost."""
     gone = db.session.execute(
         sa.delete(Feed)
@@ -88,6 +93,7 @@ def withdraw(product: Claimed) -> bool:
     if gone.first() is None:
         return False
     db.session.execute(sa.delete(Product).where(Product.id == product.product_id))
+    changes.record(ChangeKind.DELETED, [UUID(product.product_id)], now)
     return True
 
 

@@ -13,6 +13,7 @@ from aggregator.database import db, dialect
 from aggregator.models import Offer, PricePoint, ProductPricePoint
 from aggregator.models.base import table_of
 from aggregator.models.types import GUID, UTCDateTime
+from aggregator.services.changes import OfferChange, record_offers
 from aggregator.sql import Rows, upsert
 
 OFFERS, POINTS, PRODUCT_POINTS = table_of(Offer), table_of(PricePoint), table_of(ProductPricePoint)
@@ -34,6 +35,12 @@ class Changes:
     sold_out: list[Values] = field(default_factory=list)  # the same
     closed: list[Values] = field(default_factory=list)  # (key, last seen at)
     summaries: dict[str, tuple[int | None, int]] = field(default_factory=dict)  # (lowest price, offers)
+    products: list[OfferChange] = field(default_factory=list)  # all that there is something of in here
+
+    @property
+    def offers(self) -> int:
+        """How many offers change."""
+        return len(self.added) + len(self.edited) + len(self.updated) + len(self.closed)
 
 
 def stored(product_ids: Sequence[str]) -> dict[str, Stored]:
@@ -57,6 +64,7 @@ def write(changes: Changes, moment: datetime) -> None:
     _execute(changes.closed, moment, _close_offers)
     summaries = [(product_id, *summary) for product_id, summary in changes.summaries.items()]
     _execute(summaries, moment, _add_product_price_points)
+    record_offers(changes.products, moment)
 
 
 def _execute(rows: list[Values], moment: datetime, *builds: Callable[[str], Statement]) -> None:

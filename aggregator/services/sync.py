@@ -74,13 +74,15 @@ def _changes(answers: Sequence[Answer], stored: dict[str, Stored], moment: datet
     changes = Changes()
     for answer in answers:
         assert answer.offers is not None
-        product = answer.product
+        product, before = answer.product, changes.offers
         if answer.offers.before is None:
             summary = _compare(changes, product, stored[product.product_id], answer.offers, moment)
         else:
             summary = _edit(changes, product, answer.offers.before, answer.offers.rows)
         if summary != (product.lowest_price, product.offer_count):
             changes.summaries[product.product_id] = summary
+        if changes.offers > before:
+            changes.products.append((product.product_id, product.lowest_price, *summary))
     return changes
 
 

@@ -28,6 +28,14 @@ def upgrade():
     sa.CheckConstraint('price_before BETWEEN 0 AND 1000000000000', name=op.f('ck_changes_price_before')),
     sa.PrimaryKeyConstraint('number', name=op.f('pk_changes'))
     )
+    with op.batch_alter_table('changes', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_changes_product_id_number'), ['product_id', 'number'], unique=False)
+
+    # Whoever reads the changes from the beginning gets to know all products.
+    op.execute(
+        "INSERT INTO changes (kind, product_id, at) SELECT 'product.created', id, created_at FROM products"
+        " WHERE deleted_at IS NULL ORDER BY created_at, id"
+    )
     op.create_table('price_buckets',
     sa.Column('offer_id', sa.BigInteger(), autoincrement=False, nullable=False),
     sa.Column('starts_at', UTCDateTime(), nullable=False),
@@ -196,5 +204,8 @@ def downgrade():
     op.drop_table('alerts')
     op.drop_table('product_price_buckets')
     op.drop_table('price_buckets')
+    with op.batch_alter_table('changes', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_changes_product_id_number'))
+
     op.drop_table('changes')
     op.drop_table('change_readers')

@@ -58,6 +58,7 @@ MAY_CALL = {
     "getProductOffer": EVERYBODY,
     "getOffers": EVERYBODY,
     "getOffer": EVERYBODY,
+    "getChanges": EVERYBODY,
     "getHealthz": EVERYBODY,
     "getReadyz": EVERYBODY,
     "getStatus": EVERYBODY,

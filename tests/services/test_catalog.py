@@ -207,17 +207,17 @@ class TestRemove:
 
 
 class TestWithdraw:
-    def test_takes_back_a_product_without_a_trace(self, app):
+    def test_takes_back_a_product_without_a_trace(self, app, now):
         (claimed,) = claim(app, make_product(app))
 
         with transaction():
-            assert catalog.withdraw(claimed)
+            assert catalog.withdraw(claimed, now)
         assert (stored(app, Product), stored(app, Feed)) == ([], [])
 
-    def test_leaves_it_alone_where_the_claim_is_lost(self, app):
+    def test_leaves_it_alone_where_the_claim_is_lost(self, app, now):
         (claimed,) = claim(app, make_product(app))
         edit(app, Feed, claimed_by="another")
 
         with transaction():
-            assert not catalog.withdraw(claimed)
+            assert not catalog.withdraw(claimed, now)
         assert len(stored(app, Product)) == 1

@@ -1,0 +1,237 @@
+"""What has changed, in an order that whoever reads along can rely on."""
+
+import json
+import random
+import threading
+import time
+from contextlib import suppress
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+
+from aggregator.database import db, transaction
+from aggregator.models import Change, ChangeKind, ChangeReader
+from aggregator.services import catalog, changes
+from tests.builders import make_product, offer_id, stored, sync
+
+pytestmark = pytest.mark.usefixtures("context")
+A, B = offer_id(1), offer_id(2)
+
+
+def told(after: int = 0, limit: int = 1000) -> list[dict]:
+    text, _ = changes.after(after, limit)
+    return json.loads(text)
+
+
+def kinds(app) -> list[str]:
+    return [str(change.kind) for change in stored(app, Change)]
+
+
+def record(now, *products, kind: ChangeKind = ChangeKind.UPDATED) -> None:
+    with transaction():
+        changes.record(kind, products, now)
+
+
+class TestOfTheCatalogue:
+    def test_each_is_recorded_with_what_it_does(self, app, now):
+        with transaction():
+            product = catalog.add(uuid4(), {"name": "Lamp", "description": ""}, now)
+        with transaction():
+            catalog.change(product.id, {"name": "Lantern"}, now + timedelta(1))
+        with transaction():
+            catalog.remove(product.id, now + timedelta(2))
+
+        assert [(str(each.kind), each.product_id, each.at) for each in stored(app, Change)] == [
+            ("product.created", product.id, now),
+            ("product.updated", product.id, now + timedelta(1)),
+            ("product.deleted", product.id, now + timedelta(2)),
+        ]
+
+    def test_an_edit_that_changes_nothing_is_none(self, app, now):
+        product_id = make_product(app, name="Lamp")
+
+        with transaction():
+            catalog.change(product_id, {"name": "Lamp"}, now)
+
+        assert kinds(app) == []
+
+    def test_what_is_rolled_back_is_none(self, app, now):
+        with suppress(ZeroDivisionError), transaction():
+            catalog.add(uuid4(), {"name": "Lamp", "description": ""}, now)
+            raise ZeroDivisionError
+
+        assert kinds(app) == []
+
+    def test_many_products_are_created_at_once(self, app, now):
+        rows = [{"id": uuid4(), "name": f"Lamp {number}", "description": ""} for number in range(3)]
+        with transaction():
+            catalog.add_missing(rows, now)
+
+        assert {change.product_id for change in stored(app, Change)} == {row["id"] for row in rows}
+
+
+class TestOfOffers:
+    def test_tells_the_lowest_price_before_and_after_and_how_many_there_are(self, app, now):
+        product_id = make_product(app)
+        sync(app, product_id, {A: (100, 5), B: (90, 1)}, now)
+        sync(app, product_id, {A: (80, 5), B: (90, 1)}, now + timedelta(minutes=1))
+        sync(app, product_id, {A: (80, 0)}, now + timedelta(minutes=2))
+
+        assert [(c["price_before"], c["lowest_price"], c["offer_count"], c["sold_out"]) for c in told()] == [
+            (None, 90, 2, False),
+            (90, 80, 2, False),
+            (80, None, 1, True),
+        ]
+        assert {change["type"] for change in told()} == {"offers.changed"}
+        assert {change["product_id"] for change in told()} == {str(product_id)}
+
+    def test_one_that_is_not_the_cheapest_is_told_of_as_well(self, app, now):
+        product_id = make_product(app)
+        sync(app, product_id, {A: (100, 5), B: (90, 1)}, now)
+        sync(app, product_id, {A: (99, 5), B: (90, 1)}, now + timedelta(minutes=1))
+
+        assert [(c["price_before"], c["lowest_price"]) for c in told()] == [(None, 90), (90, 90)]
+
+    def test_the_same_again_is_no_change(self, app, now):
+        product_id = make_product(app)
+        sync(app, product_id, {A: (100, 5)}, now)
+        sync(app, product_id, {A: (100, 5)}, now + timedelta(minutes=1))
+
+        assert len(told()) == 1
+
+
+class TestAfter:
+    def test_is_what_comes_after_a_number_in_order_up_to_a_limit(self, now):
+        products = [uuid4() for _ in range(5)]
+        record(now, *products)
+
+        text, last = changes.after(0, 2)
+        rest, end = changes.after(last, 10)
+
+        assert [each["product_id"] for each in json.loads(text) + json.loads(rest)] == [*map(str, products)]
+        assert changes.after(end, 10) == ("[]", end)
+
+    def test_nothing_is_missed_and_nothing_comes_twice_while_writers_are_at_work(self, app, now):
+        """Without the lock of record(), a reader on PostgreSQL passes over numbers that are not committed yet."""
+
+        def write(seed: int) -> None:
+            choice = random.Random(seed)
+            with app.app_context():
+                for _ in range(12):
+                    with transaction():
+                        changes.record(ChangeKind.UPDATED, [uuid4() for _ in range(choice.randint(1, 3))], now)
+                        time.sleep(choice.random() / 200)
+                        if choice.random() < 0.2:
+                            db.session.rollback()
+
+        writers = [threading.Thread(target=write, args=[seed]) for seed in range(4)]
+        seen, last = [], 0
+        for writer in writers:
+            writer.start()
+        while any(writer.is_alive() for writer in writers):
+            text, last = changes.after(last, 7)
+            seen += [each["cursor"] for each in json.loads(text)]
+        while (page := changes.after(last, 7))[1] > last:
+            seen += [each["cursor"] for each in json.loads(page[0])]
+            last = page[1]
+
+        assert seen == [change.number for change in stored(app, Change)]
+        assert len(seen) > 40
+
+
+class TestLastNumber:
+    def test_is_zero_before_there_is_a_change(self):
+        with transaction():
+            assert changes.last_number() == 0
+
+    def test_is_that_of_the_last_change(self, app, now):
+        record(now, uuid4(), uuid4())
+
+        with transaction():
+            number = changes.last_number()
+        assert number == stored(app, Change)[-1].number
+
+
+class TestReaders:
+    def read(self, limit: int = 100, name: str = "somebody"):
+        with transaction():
+            return [each.product_id for each in changes.unread(name, limit)]
+
+    def test_get_each_change_once(self, now):
+        products = [uuid4() for _ in range(3)]
+        record(now, *products)
+
+        assert self.read(2) == products[:2]
+        assert changes.anything_unread("somebody")
+        assert self.read() == products[2:]
+        assert self.read() == []
+        assert not changes.anything_unread("somebody")
+
+    def test_get_them_again_where_they_did_not_finish(self, now):
+        products = [uuid4()]
+        record(now, *products)
+
+        with suppress(ZeroDivisionError), transaction():
+            changes.unread("somebody", 10)
+            raise ZeroDivisionError
+
+        assert self.read() == products
+
+    def test_do_not_see_each_other(self, now):
+        record(now, uuid4())
+
+        assert self.read(name="one") == self.read(name="another") != []
+
+    def test_have_something_to_read_before_they_ever_have(self, now):
+        assert not changes.anything_unread("somebody")
+        record(now, uuid4())
+        assert changes.anything_unread("somebody")
+
+
+class TestCompact:
+    def compact(self, now) -> int:
+        number, total = 0, 0
+        while number is not None:
+            with transaction():
+                number, forgotten = changes.compact(number, now)
+            total += forgotten
+        return total
+
+    @pytest.fixture(autouse=True)
+    def _everything_is_read(self, context):
+        with transaction():
+            db.session.add(ChangeReader(name="somebody", number=10**12))
+
+    def test_leaves_of_each_product_the_last_change(self, app, now):
+        lamp, chair = uuid4(), uuid4()
+        record(now - timedelta(days=9), lamp, chair, lamp)
+        record(now - timedelta(days=8), chair, lamp)
+
+        assert self.compact(now) == 3
+        assert [change.product_id for change in stored(app, Change)] == [chair, lamp]
+        assert self.compact(now) == 0
+
+    def test_leaves_what_is_not_a_week_old(self, app, now):
+        lamp = uuid4()
+        record(now - timedelta(days=7), lamp, lamp)
+
+        assert self.compact(now) == 0
+        assert self.compact(now + timedelta(seconds=1)) == 1
+
+    def test_leaves_what_somebody_has_not_read(self, app, now):
+        lamp = uuid4()
+        record(now - timedelta(days=9), lamp, lamp, lamp)
+        first = stored(app, Change)[0].number
+        with transaction():
+            db.session.add(ChangeReader(name="slow", number=first))
+
+        assert self.compact(now) == 1
+        assert len(stored(app, Change)) == 2
+
+    def test_goes_on_after_a_batch_with_nothing_to_forget(self, app, now, monkeypatch):
+        monkeypatch.setattr(changes, "EXAMINED_AT_ONCE", 2)
+        lamp = uuid4()
+        record(now - timedelta(days=9), uuid4(), uuid4(), lamp, uuid4(), lamp)
+
+        assert self.compact(now) == 1
