@@ -38,8 +38,9 @@ requirements: development ## Write requirements*.txt from requirements*.in (ARGS
 bench-sync: development ## Measure how fast offers are synced
 	@$(BIN)/python -m benchmarks.sync $(ARGS)
 
-evidence: development ## Run the tests that take long: schemathesis against the running API, as three callers
+evidence: development ## Run the tests that take long: schemathesis as three callers, and how long logins take that fail
 	@$(BIN)/python -m pytest -m evidence -n auto $(ARGS)
+	@$(BIN)/python -m tests.security.timing
 
 fuzz: development ## Try the running API with all that schemathesis can think of (ARGS="--examples 500")
 	@$(BIN)/python -m tests.security.fuzz $(ARGS)

@@ -22,6 +22,10 @@ worker_class = "gthread"
 graceful_timeout = 25
 max_requests = 20_000
 max_requests_jitter = 2_000
+# Nobody's word is taken here for how a request came to be: gunicorn would let any client on this machine say it, and
+# SCRIPT_NAME and PATH_INFO move a request to another path. For proxies there is TRUSTED_PROXIES, and the app counts.
+forwarded_allow_ips = ""
+forwarder_headers = ""
 control_socket_disable = True
 worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 - gunicorn's own advice
 

@@ -30,6 +30,11 @@ NAMES = (
     *("SENTRY_DSN", "LOG_FORMAT", "HOST", "PORT", "WEB_CONCURRENCY", "WEB_THREADS"),
 )
 MIN_SECRET_LENGTH = 32
+# What people write who mean to put a real one there later; nothing that is made at random holds any of it.
+PLACEHOLDERS = (
+    *("change", "secret", "example", "replace", "development", "password", "default"),
+    *("0123456789", "abcdefgh"),
+)
 # In development the offers service is the sandbox, as `flask sandbox run` starts it.
 SANDBOX_URL = "http://127.0.0.1:8001"
 SANDBOX_REFRESH_TOKEN = "sandbox-refresh-token"  # noqa: S105 - it opens nothing but the sandbox
@@ -79,26 +84,12 @@ def from_environment(dotenv: bool = True) -> Settings:
     app_env = env.str("APP_ENV", "development", validate=validate.OneOf(["development", "production"]))
     values: dict[str, Any] = {
         "app_env": app_env,
-        "secret_key": env.str("SECRET_KEY", ""),
-        "jwt_secret_key": env.str("JWT_SECRET_KEY", ""),
+        **_general(env, app_env),
         **_accounts(env),
         **_history(env),
         **_outgoing(env),
-        "sync_interval_seconds": env.float("SYNC_INTERVAL_SECONDS", 60, validate=validate.Range(0.1, 86_400)),
-        "sync_concurrency": env.int("SYNC_CONCURRENCY", 32, validate=validate.Range(1, 512)),
-        "timezone": env.str("TIMEZONE", "UTC", validate=_is_timezone),
-        "currency": env.str("CURRENCY", "EUR", validate=validate.Regexp("^[A-Z]{3}$")),
-        "sentry_dsn": env.str("SENTRY_DSN", ""),
-        "log_format": env.str(
-            "LOG_FORMAT",
-            "json" if app_env == "production" else "text",
-            validate=validate.OneOf(["json", "text"]),
-        ),
-        "db_pool_size": env.int("DB_POOL_SIZE", 4, validate=validate.Range(1, 100)),
-        "database_url": _database_url(env),
-        "offers": _offers_service(env),
     }
-    problems = _invalid(env) + (_weak(values) if app_env == "production" else [])
+    problems = _invalid(env) + _at_odds(values) + (_weak(values) if app_env == "production" else [])
     if problems:
         raise UsageError("\n".join(["The settings are not right:", *(f"  {problem}" for problem in problems)]))
     if app_env == "development":
@@ -123,9 +114,27 @@ def development_secret(name: str) -> str:
         raise UsageError(f"{name.upper()} is not set, and none can be kept in {path}: {error.strerror}.") from None
 
 
+def _general(env: Env, app_env: str) -> dict[str, Any]:
+    log_format = "json" if app_env == "production" else "text"
+    return {
+        "database_url": _database_url(env),
+        "db_pool_size": env.int("DB_POOL_SIZE", 4, validate=validate.Range(1, 100)),
+        "offers": _offers_service(env),
+        "sync_interval_seconds": env.float("SYNC_INTERVAL_SECONDS", 60, validate=validate.Range(0.1, 86_400)),
+        "sync_concurrency": env.int("SYNC_CONCURRENCY", 32, validate=validate.Range(1, 512)),
+        "timezone": env.str("TIMEZONE", "UTC", validate=_is_timezone),
+        "currency": env.str("CURRENCY", "EUR", validate=validate.Regexp("^[A-Z]{3}$")),
+        "sentry_dsn": env.str("SENTRY_DSN", ""),
+        "log_format": env.str("LOG_FORMAT", log_format, validate=validate.OneOf(["json", "text"])),
+    }
+
+
 def _accounts(env: Env) -> dict[str, Any]:
     positive = validate.Range(1, 1_000_000)
     return {
+        # A secret that comes out of a file often brings the end of its line along.
+        "secret_key": env.str("SECRET_KEY", "").strip(),
+        "jwt_secret_key": env.str("JWT_SECRET_KEY", "").strip(),
         "access_token_seconds": env.int("ACCESS_TOKEN_SECONDS", 300, validate=validate.Range(10, 86_400)),
         "refresh_token_seconds": env.int("REFRESH_TOKEN_SECONDS", 86_400, validate=validate.Range(60, 31_536_000)),
         "logins_per_address": env.int("LOGINS_PER_ADDRESS", 30, validate=positive),
@@ -170,7 +179,6 @@ def _offers_service(env: Env) -> OffersService:
     if not base_url:
         base_url, refresh_token = SANDBOX_URL, refresh_token or SANDBOX_REFRESH_TOKEN
     access_token = env.str("OFFERS_ACCESS_TOKEN", "")
-    # A secret that comes out of a file often brings the end of its line along.
     tokens = [token.strip() or None if token else None for token in (refresh_token, access_token)]
     return OffersService(normalized_base_url(base_url), *tokens)
 
@@ -184,24 +192,41 @@ def _invalid(env: Env) -> list[str]:
     return []
 
 
+def _at_odds(values: dict[str, Any]) -> list[str]:
+    access, refresh = values["access_token_seconds"], values["refresh_token_seconds"]
+    if access and refresh and access > refresh:
+        return ["ACCESS_TOKEN_SECONDS: a sign-in ends with its refresh token; REFRESH_TOKEN_SECONDS must not be less."]
+    return []
+
+
 def _weak(values: dict[str, Any]) -> list[str]:
     """What development may do and production may not. The values themselves are never named."""
-    problems = []
-    for name in ("SECRET_KEY", "JWT_SECRET_KEY"):
-        secret = str(values[name.lower()])
-        if len(secret) < MIN_SECRET_LENGTH or len(set(secret)) < 8 or "change" in secret.lower():
-            problems.append(f"{name}: production needs {MIN_SECRET_LENGTH} random characters or more.")
-    if values["secret_key"] and values["secret_key"] == values["jwt_secret_key"]:
-        problems.append("JWT_SECRET_KEY: it must differ from SECRET_KEY.")
+    problems = _weak_secrets(values)
     if values["webhook_test_hosts"]:
         problems.append("WEBHOOK_TEST_HOSTS: it opens the way to hosts inside; it is not for production.")
     if "OFFERS_BASE_URL" not in os.environ:
         problems.append("OFFERS_BASE_URL: production needs to know the offers service.")
+    elif values["offers"].refresh_token == SANDBOX_REFRESH_TOKEN:
+        problems.append("OFFERS_REFRESH_TOKEN: everybody knows the sandbox's.")
     url = values["database_url"]
+    if isinstance(url, URL) and "development-only" in (url.password or ""):
+        problems.append("DATABASE_URL: everybody knows this password.")
     if "DYNO" in os.environ and isinstance(url, URL) and url.get_backend_name() == "sqlite":
         problems.append("DATABASE_URL: a dyno's disk is neither shared nor kept; add a PostgreSQL database.")
     if os.environ.get("FLASK_DEBUG", "0").lower() not in ("", "0", "false", "no"):
         problems.append("FLASK_DEBUG: the debugger lets anybody run code; it is not for production.")
+    return problems
+
+
+def _weak_secrets(values: dict[str, Any]) -> list[str]:
+    problems = []
+    for name in ("SECRET_KEY", "JWT_SECRET_KEY"):
+        secret = values[name.lower()]
+        famous = any(word in secret.lower() for word in PLACEHOLDERS)
+        if len(secret) < MIN_SECRET_LENGTH or len(set(secret)) < 8 or famous:
+            problems.append(f"{name}: production needs {MIN_SECRET_LENGTH} random characters or more.")
+    if values["secret_key"] and values["secret_key"] == values["jwt_secret_key"]:
+        problems.append("JWT_SECRET_KEY: it must differ from SECRET_KEY.")
     return problems
 
 

@@ -4,17 +4,22 @@ import logging
 import re
 import sys
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
+import sentry_sdk
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 SECRET_KEYS = re.compile(r"authorization|bearer|cookie|password|secret|token$|^key$|api_key", re.IGNORECASE)
-# What follows a word that announces a secret, the password in a URL, and a JWT wherever in a text it stands.
+# What follows a word that announces a secret, the password in a URL, and a hash or a JWT wherever in a text they stand.
+# The bounds keep a text that is made to hurt from taking long.
 SECRET_TEXT = re.compile(
-    r"(?P<word>(?:authorization|bearer|token|password)[\"']?\s*[:=]\s*[\"']?(?:(?:bearer|basic)\s+)?)[^\s\"',]+"
-    r"|(?P<user>://[^\s/:@]*:)[^\s/@]+(?=@)"
+    r"(?P<word>(?:authorization|bearer|token|password|secret\w{0,40})\\?[\"']?\s*[:=]\s*)"
+    r"(?:b?\"(?:[^\"\\]|\\.)*\"?|b?'(?:[^'\\]|\\.)*'?|[^,}\n]+)"
+    r"|(?P<user>://[^\s/:@]{0,100}:)\S{1,300}(?=@)"
     r"|(?P<row>Failing row contains )[^\n]+"  # PostgreSQL's own words
+    r"|\$argon2\w{0,2}\$[^\s\"'}]+"
     r"|eyJ[\w-]+\.[\w-]+(?:\.[\w-]*)?",
     re.IGNORECASE,
 )
@@ -47,6 +52,21 @@ def configure(log_format: str) -> None:
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
+def report_to(dsn: str, **options: Any) -> None:
+    """Report to Sentry what goes wrong: as the logs have it, and nothing of what a request brought."""
+    clean: Any = without_secrets  # of an event, a log and a crumb alike
+    sentry_sdk.init(
+        dsn,
+        max_request_body_size="never",
+        include_local_variables=False,  # those of a frame that failed may well be a token
+        before_breadcrumb=clean,
+        before_send=clean,
+        before_send_log=clean,
+        before_send_transaction=clean,
+        **options,
+    )
+
+
 def _rendering(log_format: str) -> list[Processor]:
     without_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     if log_format == "json":
@@ -62,7 +82,12 @@ def _rendering(log_format: str) -> list[Processor]:
 
 def redact(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     """Hide what looks like a secret, by its name or by its form."""
-    return {key: HIDDEN if SECRET_KEYS.search(key) else _redacted(value) for key, value in event.items()}
+    return without_secrets(event)
+
+
+def without_secrets(facts: Mapping[str, Any], _: object = None) -> dict[str, Any]:
+    """The facts, however deep they lie, without what looks like a secret by its name or by its form."""
+    return {key: HIDDEN if SECRET_KEYS.search(str(key)) else _redacted(value) for key, value in facts.items()}
 
 
 def redacted(text: str) -> str:
@@ -71,10 +96,10 @@ def redacted(text: str) -> str:
 
 
 def _redacted(value: Any) -> Any:
-    if value is None or isinstance(value, bool | int | float):
+    if value is None or isinstance(value, bool | int | float | datetime):
         return value
     if isinstance(value, Mapping):
-        return {k: HIDDEN if SECRET_KEYS.search(str(k)) else _redacted(v) for k, v in value.items()}
+        return without_secrets(value)
     if isinstance(value, list | tuple):
         return [_redacted(element) for element in value]
     return SECRET_TEXT.sub(lambda match: f"{match['word'] or match['user'] or match['row'] or ''}{HIDDEN}", str(value))

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from secrets import token_hex, token_urlsafe
 
 import pytest
 
@@ -220,12 +221,45 @@ class TestProduction:
         assert found.database_url.drivername == "postgresql+psycopg2"
 
     @pytest.mark.parametrize("name", ["SECRET_KEY", "JWT_SECRET_KEY"])
-    @pytest.mark.parametrize("value", ["", "short", "x" * 64, "change-me-Kq8vXw2ZtY7uBn4mLp9rDf6gHj1a", "abcdefg" * 9])
+    @pytest.mark.parametrize("value", ["", "short", "x" * 64, "abcdefg" * 9, f"{' ' * 20}Kq8vXw2ZtY7u{' ' * 20}"])
     def test_needs_good_secrets(self, name, value):
         assert problems(**GOOD | {name: value}) == [name]
 
+    @pytest.mark.parametrize("name", ["SECRET_KEY", "JWT_SECRET_KEY"])
+    @pytest.mark.parametrize("word", ["change", "secret", "example", "replace", "development", "password", "default"])
+    def test_takes_no_secret_that_says_it_is_none(self, name, word):
+        for spelled in (word, word.upper(), f"a-{word}d-one"):
+            assert problems(**GOOD | {name: f"{spelled}-Kq8vXw2ZtY7uBn4mLp9rDf6gHj1a"}) == [name]
+
+    @pytest.mark.parametrize("name", ["SECRET_KEY", "JWT_SECRET_KEY"])
+    @pytest.mark.parametrize("row", ["0123456789", "abcdefgh", "ABCDEFGHIJ"])
+    def test_takes_no_secret_in_the_order_of_the_keyboard(self, name, row):
+        assert problems(**GOOD | {name: f"{row}-Kq8vXw2ZtY7uBn4mLp9rDf6gHj1a"}) == [name]
+
+    def test_takes_secrets_that_are_made_at_random(self):
+        for _ in range(100):
+            for made in (token_hex(32), token_urlsafe(32), token_hex(16)):
+                assert settings(**GOOD | {"SECRET_KEY": made}).secret_key == made
+
     def test_needs_two_of_them(self):
-        assert problems(**GOOD | {"JWT_SECRET_KEY": GOOD["SECRET_KEY"]}) == ["JWT_SECRET_KEY"]
+        for same in (GOOD["SECRET_KEY"], f" {GOOD['SECRET_KEY']}\n"):
+            assert problems(**GOOD | {"JWT_SECRET_KEY": same}) == ["JWT_SECRET_KEY"]
+
+    def test_a_line_end_that_comes_with_a_secret_does_not_belong_to_it(self):
+        found = settings(**GOOD | {name: f"{GOOD[name]}\r\n" for name in ("SECRET_KEY", "JWT_SECRET_KEY")})
+
+        assert (found.secret_key, found.jwt_secret_key) == (GOOD["SECRET_KEY"], GOOD["JWT_SECRET_KEY"])
+
+    @pytest.mark.parametrize("password", ["development-only", "development-only-2"])
+    def test_takes_no_database_whose_password_everybody_knows(self, password):
+        url = f"postgresql://aggregator:{password}@postgres:5432/aggregator"
+
+        assert problems(**GOOD | {"DATABASE_URL": url}) == ["DATABASE_URL"]
+        assert settings(**GOOD | {"DATABASE_URL": url, "APP_ENV": "development"}).database_url.password == password
+
+    @pytest.mark.parametrize("token", ["sandbox-refresh-token", " sandbox-refresh-token\n"])
+    def test_does_not_take_the_sandboxs_refresh_token(self, token):
+        assert problems(**GOOD | {"OFFERS_REFRESH_TOKEN": token}) == ["OFFERS_REFRESH_TOKEN"]
 
     def test_needs_to_know_the_offers_service(self):
         assert problems(**GOOD | {"OFFERS_BASE_URL": ""}) == ["OFFERS_BASE_URL"]
@@ -255,11 +289,13 @@ class TestProduction:
         ]
 
     def test_no_value_is_ever_told(self):
-        weak = {"SECRET_KEY": "hunter2", "JWT_SECRET_KEY": "hunter2", "DATABASE_URL": "mysql://u:hunter2@h/d"}
-        with pytest.raises(UsageError) as refusal:
-            settings(**GOOD | weak)
+        weak = {"SECRET_KEY": "hunter2", "JWT_SECRET_KEY": "hunter2", "OFFERS_REFRESH_TOKEN": "sandbox-refresh-token"}
+        for url in ("mysql://u:hunter2@h/d", "postgresql://u:development-only-hunter2@h/d"):
+            with pytest.raises(UsageError) as refusal:
+                settings(**GOOD | weak | {"DATABASE_URL": url})
 
-        assert "hunter2" not in refusal.value.detail
+            for value in ("hunter2", "sandbox-refresh-token", "development-only"):
+                assert value not in refusal.value.detail
 
 
 class TestAccounts:
@@ -290,6 +326,11 @@ class TestAccounts:
         )
         assert (found.redis_url, found.trusted_proxies) == ("redis://localhost:6379/0", 5)
         assert found.cors_origins == ("https://shop.example.com",)
+
+    def test_an_access_token_lasts_no_longer_than_its_sign_in(self):
+        assert settings(ACCESS_TOKEN_SECONDS="60", REFRESH_TOKEN_SECONDS="60").access_token_seconds == 60
+        assert problems(ACCESS_TOKEN_SECONDS="61", REFRESH_TOKEN_SECONDS="60") == ["ACCESS_TOKEN_SECONDS"]
+        assert problems(REFRESH_TOKEN_SECONDS="299", ACCESS_TOKEN_SECONDS="") == ["ACCESS_TOKEN_SECONDS"]
 
     @pytest.mark.parametrize(
         "url",

@@ -161,6 +161,24 @@ class TestCompose:
 
         assert required == []
 
+    def test_what_is_for_development_only_is_refused_in_production(self):
+        given = {name: value for name, value in COMPOSE["x-settings"].items() if value}
+        defaults = {name: re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", value) for name, value in given.items()}
+        bare = {name: value for name, value in os.environ.items() if name not in settings_read()}
+        refused = subprocess.run(
+            [sys.executable, "-c", "from aggregator.config import from_environment; from_environment(dotenv=False)"],
+            env=bare | defaults | {"APP_ENV": "production"},
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+        )
+
+        for name, value in defaults.items():
+            if "development-only" in value or value == "sandbox-refresh-token":
+                assert f"  {name}: " in refused.stderr
+                assert value not in refused.stderr
+        assert {"DATABASE_URL", "SECRET_KEY", "JWT_SECRET_KEY", "OFFERS_REFRESH_TOKEN"} <= defaults.keys()
+
     def test_migrates_before_anybody_works(self):
         services = COMPOSE["services"]
 

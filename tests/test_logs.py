@@ -3,14 +3,22 @@
 import json
 import logging
 import sys
+import time
+from collections.abc import Callable, Iterator
 from io import StringIO
+from secrets import token_hex
 
 import pytest
+import sentry_sdk
 import structlog
+from sentry_sdk.envelope import Envelope
+from sentry_sdk.transport import Transport
+from sqlalchemy.exc import OperationalError
 
 from aggregator import logs
 from aggregator.models import Role
-from tests.builders import bearer, create, make_user
+from aggregator.services import catalog_reads, passwords
+from tests.builders import bearer, create, make_user, sign_in
 from tests.conftest import signed_in
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJleHBpcmVzIjoxfQ.c2lnbmF0dXJl"
@@ -161,6 +169,49 @@ class TestSecrets:
         assert SECRETS[1] not in text
         assert JWT not in text
 
+    @pytest.mark.parametrize(
+        "text",
+        [
+            'password: "plum tree, stone bridge"',
+            "{'password': 'plum tree, stone bridge', 'name': 'ada'}",
+            '{"new_password":"plum tree, stone bridge","name":"ada"}',
+            r'{"password": "plum \" tree, stone bridge"}',
+            'password=b"plum tree, stone bridge"',
+            "password: 'plum tree, stone bridge",
+            "password = plum tree stone bridge",
+            "PASSWORD=plum tree stone bridge\nand another line",
+            "{password: plum tree stone bridge}",
+            "client_secret=plum tree stone bridge",
+            "secrets_of_ada: plum tree stone bridge",
+            '{"jwtSecretKey": "plum tree, stone bridge"}',
+            "postgresql://ada:plum@tree@stone/bridge@db.example/shop",
+            "redis://:plum:tree@stone@bridge@cache.example:6379/0",
+            "at https://ada:plum/tree/stone/bridge@db.example",
+            "$argon2id$v=19$m=19456,t=2,p=1$plum$treestonebridge",
+            "a hash, $argon2i$v=19$m=8,t=1,p=1$plum/tree+stone$bridge, or not",
+        ],
+    )
+    def test_are_hidden_to_their_ends(self, written, text):
+        log.info("failed", reason=text)
+        logging.getLogger("library").info("failed: %s", text)
+
+        assert [word for word in ("plum", "tree", "stone", "bridge") if word in written()] == []
+
+    def test_of_what_stands_around_one_something_is_left(self, written):
+        log.info("a", reason="before, {'password': 'plum, tree', 'name': 'ada'}, postgresql://ada:plum@db.example/shop")
+
+        text = written()
+        for words in ("before", "ada", "@db.example/shop"):
+            assert words in text
+        assert "plum" not in text
+
+    @pytest.mark.parametrize("text", ["secret" * 10_000, "://a:" * 10_000, "token" + " " * 50_000, 'token="' * 10_000])
+    def test_a_text_that_is_made_to_hurt_takes_no_time(self, text):
+        begun = time.perf_counter()
+        logs.redacted(text)
+
+        assert time.perf_counter() - begun < 1
+
     def test_in_lists_are_hidden_too(self, written):
         log.info("a", reasons=[f"token={JWT}"], pairs=({"password": "hunter2"},))
 
@@ -224,3 +275,74 @@ def test_who_comes_in_tells_the_log_no_password_and_no_token(make_app, capsys):
     signatures = [token.rpartition(".")[2] for token in tokens]
     for secret in (old, new, wrong, "eyJ", "$argon2", *signatures):
         assert secret not in json.dumps(lines)
+
+
+class TestReports:
+    """What Sentry gets to know: the real library sends it, though not far."""
+
+    @pytest.fixture
+    def sent(self) -> Iterator[Callable[[], str]]:
+        """All that has been reported."""
+        envelopes: list[Envelope] = []
+
+        class Kept(Transport):
+            def capture_envelope(self, envelope: Envelope) -> None:
+                envelopes.append(envelope)
+
+        logs.report_to("https://key@sentry.example/1", transport=Kept)
+        yield lambda: b"\n".join(envelope.serialize() for envelope in envelopes).decode()
+        sentry_sdk.get_client().close()
+        sentry_sdk.get_global_scope().set_client(None)
+
+    def test_a_mistake_of_ours_is_reported_without_what_the_request_brought(self, make_app, sent, monkeypatch):
+        def fail(password: str) -> str:
+            log.info("about to fail", reason=f"{{'password': '{password}'}}")
+            raise ValueError(f"cannot hash the password: {password}, of postgresql://ada:{linked}@db.example/shop")
+
+        # Not to be found in the lines of code that are reported, too.
+        old, new, body, cookie = (token_hex(8) for _ in range(4))
+        linked = f"{token_hex(8)}@{token_hex(8)}"
+        app = make_app()
+        user = make_user(app, password_hash=passwords.hashed(old))
+        monkeypatch.setattr(passwords, "hashed", fail)
+        tokens = sign_in(app, user)
+
+        answer = app.test_client().patch(
+            "/api/v1/auth/me",
+            json={"current_password": old, "password": new, "email": f"{body}@example.com"},
+            headers=bearer(tokens["access_token"]) | {"Cookie": f"session={cookie}"},
+        )
+
+        text = sent()
+        assert answer.status_code == 500
+        for words in ("ValueError", "cannot hash the password", "about to fail", "/api/v1/auth/me"):
+            assert words in text
+        signatures = [tokens[name].rpartition(".")[2] for name in ("access_token", "refresh_token")]
+        for secret in (old, new, body, cookie, *linked.split("@"), "eyJ", "$argon2", *signatures):
+            assert secret not in text
+
+    def test_trouble_with_the_database_is_reported_without_what_it_says_of_rows(self, make_app, sent, monkeypatch):
+        def fail(*_: object, **__: object) -> None:
+            reason = f"postgresql://ada:{linked}@db.example/shop is gone, token={JWT}\nFailing row contains ({row})."
+            raise OperationalError("SELECT 1", {"password": parameter}, Exception(reason))
+
+        linked, row, parameter = token_hex(8), token_hex(8), token_hex(8)
+        client = make_app().test_client()
+        monkeypatch.setattr(catalog_reads, "page", fail)
+
+        answer = client.get("/api/v1/products", headers=bearer(JWT))
+
+        text = sent()
+        assert answer.status_code == 503
+        for words in ("database trouble", "OperationalError", "/api/v1/products", "db.example/shop is gone"):
+            assert words in text
+        for secret in (linked, row, parameter, "eyJ", JWT.rpartition(".")[2]):
+            assert secret not in text
+
+    def test_what_is_no_secret_is_reported_as_it_is(self, sent):
+        logs.configure("json")
+        log.error("something failed", product_id="p1", attempts=3)
+
+        text = sent()
+        for words in ("something failed", "product_id", "p1", "attempts"):
+            assert words in text

@@ -9,10 +9,9 @@ from flask.views import MethodView
 from aggregator.api.parsing import Blueprint
 from aggregator.api.responses import PAGE_HEADERS, TAG_HEADERS, UNCHANGED, json_response, page_response, tagged
 from aggregator.auth import principal, refresh_claims, refuse, tokens_for
-from aggregator.clock import utcnow
-from aggregator.database import in_transaction
+from aggregator.database import database_now, in_transaction
 from aggregator.extensions import authenticator
-from aggregator.flows.accounts import Passwords
+from aggregator.flows.accounts import Passwords, change_user
 from aggregator.flows.limits import network
 from aggregator.schemas.accounts import (
     LoginSchema,
@@ -23,7 +22,7 @@ from aggregator.schemas.accounts import (
     UserSchema,
     UsersQuerySchema,
 )
-from aggregator.services import account_reads, accounts, sign_ins
+from aggregator.services import account_reads, sign_ins
 
 blueprint = Blueprint("accounts", __name__, url_prefix="/api/v1", description="Who may do what.")
 
@@ -61,7 +60,8 @@ class Refresh(MethodView):
         A refresh token is good for one use. If one is used again, later than ten seconds after the first time,
         it has been stolen by somebody: the sign-in ends, and all its tokens with it.
         """
-        sign_in = authenticator().refresh(*refresh_claims())
+        claims = refresh_claims()
+        sign_in = authenticator().refresh(claims.sign_in_id, claims.user_id, claims.generation)
         return tokens_for(sign_in) if sign_in else refuse()
 
 
@@ -70,7 +70,7 @@ class Logout(MethodView):
     @blueprint.response(204)
     def post(self) -> None:
         """Sign out: all tokens of this sign-in end at once"""
-        in_transaction(lambda: sign_ins.end(principal().sign_in_id, utcnow()))
+        in_transaction(lambda: sign_ins.end(principal().sign_in_id, database_now()))
 
 
 @blueprint.route("/auth/me")
@@ -86,10 +86,11 @@ class Me(MethodView):
     def patch(self, fields: dict[str, str]) -> Response:
         """Change your address, or your password
 
-        Another password ends all sign-ins but this one.
+        Another password ends all other sign-ins. An address can be changed ten times an hour, and that counts as a
+        registration, too, of the network that it comes from.
         """
         password = Passwords(fields["current_password"], fields["password"]) if "password" in fields else None
-        authenticator().change(principal(), fields.get("email"), password)
+        authenticator().change(principal(), network(request.remote_addr), fields.get("email"), password)
         return json_response(account_reads.find(principal().user_id))
 
 
@@ -120,5 +121,5 @@ class User(MethodView):
 
         It ends all their sign-ins.
         """
-        in_transaction(lambda: accounts.change(user_id, fields, utcnow()))
+        change_user(user_id, fields)
         return json_response(account_reads.find(user_id))

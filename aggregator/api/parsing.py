@@ -105,7 +105,7 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc]
 
 def _access(operation: str) -> tuple[list[dict[str, Any]], dict[int, Any]]:
     """What the document says of whom an operation is for, and how it answers others."""
-    who = MAY_CALL.get(operation, Who.EVERYBODY)
+    who = MAY_CALL[operation]  # what is not in there cannot be documented
     if who is Who.EVERYBODY:
         return [], {}
     content = {PROBLEM_JSON: {"schema": {"$ref": PROBLEM_SCHEMA}}}

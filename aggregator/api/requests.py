@@ -38,6 +38,7 @@ def _end(response: Response) -> Response:
         path=request.path,
         status=response.status_code,
         ms=round(1000 * (time.perf_counter() - g.started), 1),
+        **({"user_id": str(principal().user_id)} if "principal" in g else {}),
     )
     return response
 

@@ -40,12 +40,19 @@ WELCOME = """
 
     curl {url}/api/v1/products/{id}/offers
 
+{writing}
+  Ctrl-C stops everything; the next `make run` goes on from there.
+"""
+
+SIGN_IN = """\
   To write, sign in as the admin that this run made; the access token lasts five minutes:
 
     curl {url}/api/v1/auth/login -H 'Content-Type: application/json' \\
       -d '{{"username": "{admin}", "password": "{password}"}}'
-
-  Ctrl-C stops everything; the next `make run` goes on from there.
+"""
+NO_ADMIN = """\
+  The database is the one that DATABASE_URL names, so this run has made no admin in it, and changed none.
+  To write, sign in as one of yours; `flask --app wsgi users create-admin` makes one.
 """
 
 
@@ -63,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise UsageError(f"{' and '.join(ports)} must differ.")
         settings, logs = environment(directory, ports), directory / "logs"
         with alone_in(directory), Children(ROOT, settings, logs, signals) as children:
-            _play(children, ports)
+            _play(children, ports, own_database=not os.environ.get("DATABASE_URL"))
     except Stopped:
         print("Everything is stopped.")
     except UsageError as error:
@@ -129,7 +136,7 @@ def environment(directory: Path, ports: Mapping[str, int]) -> dict[str, str]:
     return unless_given | given | always
 
 
-def _play(children: Children, ports: Mapping[str, int]) -> None:
+def _play(children: Children, ports: Mapping[str, int], own_database: bool) -> None:
     """Start everything, tell about it, and watch over it."""
     url = f"http://{HOST}:{ports['PORT']}"
     print("Starting the sandbox, the web and the worker ...", flush=True)
@@ -138,7 +145,7 @@ def _play(children: Children, ports: Mapping[str, int]) -> None:
     children.start("web", "-m", "gunicorn", "--graceful-timeout=2", "wsgi:app", patience=3.0)
     children.start("worker", "worker.py", patience=5.0)
     try:
-        password = _make_admin(children)
+        password = _make_admin(children) if own_database else None
         products = _fill(children, url, password)
     except requests.RequestException as error:
         children.watch(0.5)  # most likely the web process has ended, and that is the news
@@ -157,16 +164,22 @@ def _make_admin(children: Children) -> str:
         children.run("admin", *users, "create-admin", *options, given=password)
     except UsageError:  # it is there from the last time
         children.run("admin", *users, "set-password", ADMIN, "--password-stdin", given=password)
+        children.run("admin", *users, "set-role", ADMIN, "admin")
+        children.run("admin", *users, "activate", ADMIN)
     return password
 
 
-def _fill(children: Children, url: str, password: str) -> list[dict[str, Any]]:
-    """The sample products, added and with their offers."""
+def _fill(children: Children, url: str, password: str | None) -> list[dict[str, Any]]:
+    """The sample products, added by the admin, or else by hand, and with their offers."""
     with requests.Session() as session:
         session.trust_env = False  # no proxy leads to this machine
         _wait_until_ready(children, session, f"{url}/readyz")
-        _sign_in(session, f"{url}/api/v1/auth/login", password)
-        ids = _add_products(children, session, f"{url}/api/v1/products")
+        if password is None:
+            children.run("products", "-m", "flask", "--app", "wsgi", "products", "add-samples", str(PRODUCTS))
+            ids = [str(product["id"]) for product in samples.products(PRODUCTS)]
+        else:
+            _sign_in(session, f"{url}/api/v1/auth/login", password)
+            ids = _add_products(children, session, f"{url}/api/v1/products")
         return _with_offers(children, session, f"{url}/api/v1/products", ids)
 
 
@@ -214,8 +227,9 @@ def _with_offers(children: Children, session: requests.Session, url: str, ids: S
     return products
 
 
-def _welcome(url: str, products: Sequence[dict[str, Any]], logs: Path, password: str) -> str:
+def _welcome(url: str, products: Sequence[dict[str, Any]], logs: Path, password: str | None) -> str:
     example = max(products, key=lambda product: product["offer_count"], default={"name": "(none is left)", "id": "ID"})
+    writing = NO_ADMIN if password is None else SIGN_IN.format(url=url, admin=ADMIN, password=password)
     return WELCOME.format(
         url=url,
         products=len(products),
@@ -224,8 +238,7 @@ def _welcome(url: str, products: Sequence[dict[str, Any]], logs: Path, password:
         logs=shown(logs),
         name=example["name"],
         id=example["id"],
-        admin=ADMIN,
-        password=password,
+        writing=writing,
     )
 
 

@@ -9,6 +9,7 @@ from flask.cli import AppGroup
 from sqlalchemy.exc import DBAPIError
 
 from aggregator.errors import ProblemError
+from aggregator.extensions import authenticator
 from aggregator.flows import accounts
 from aggregator.models import Role
 from aggregator.services.accounts import everybody
@@ -43,7 +44,7 @@ def list_users(role: str | None) -> None:
 @click.argument("role", type=role_choice)
 def set_role(username: str, role: str) -> None:
     """Give a user another role."""
-    _try(lambda: accounts.change_user(username, role=Role(role)))
+    _try(lambda: accounts.change_named(username, role=Role(role)))
     click.echo(f"{username} is of the role {role} now.")
 
 
@@ -51,9 +52,9 @@ def set_role(username: str, role: str) -> None:
 @click.argument("username")
 @password_stdin
 def set_password(username: str, password_stdin: bool) -> None:
-    """Give a user another password, and sign them out everywhere."""
+    """Give a user another password, sign them out everywhere, and let them try to sign in anew."""
     password = _password(password_stdin)
-    _try(lambda: accounts.set_password(username, password))
+    _try(lambda: authenticator().set_password(username, password))
     click.echo(f"{username} has a new password.")
 
 
@@ -61,7 +62,7 @@ def set_password(username: str, password_stdin: bool) -> None:
 @click.argument("username")
 def deactivate(username: str) -> None:
     """Keep a user from signing in, and sign them out everywhere."""
-    _try(lambda: accounts.change_user(username, active=False))
+    _try(lambda: accounts.change_named(username, active=False))
     click.echo(f"{username} may not sign in any more.")
 
 
@@ -69,7 +70,7 @@ def deactivate(username: str) -> None:
 @click.argument("username")
 def activate(username: str) -> None:
     """Let a user sign in again."""
-    _try(lambda: accounts.change_user(username, active=True))
+    _try(lambda: accounts.change_named(username, active=True))
     click.echo(f"{username} may sign in again.")
 
 

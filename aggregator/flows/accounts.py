@@ -5,6 +5,8 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+import structlog
+
 from aggregator.database import database_now, in_transaction
 from aggregator.errors import Conflict, Invalid, Unauthorized
 from aggregator.flows.limits import Limit, Limits
@@ -13,23 +15,28 @@ from aggregator.services import accounts, passwords, sign_ins
 from aggregator.services.sign_ins import Principal
 
 WRONG = "The name or the password is wrong."
+EMAILS_PER_ACCOUNT = 10  # an hour: who moves needs one, and who asks which addresses are taken needs many
+
+log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class AccountLimits:
     """How often a network or a name may be tried."""
 
     logins_per_address: Limit
     logins_per_account: Limit
     registrations_per_address: Limit
+    emails_per_account: Limit
 
     @classmethod
     def of(cls, per_address: int, per_account: int, registrations: int) -> "AccountLimits":
         """So many logins a minute, so many of an account in five, and so many registrations an hour."""
         return cls(
-            Limit("login", per_address, 60.0),
-            Limit("account", per_account, 300.0),
-            Limit("register", registrations, 3600.0),
+            logins_per_address=Limit("login", per_address, 60.0),
+            logins_per_account=Limit("account", per_account, 300.0),
+            registrations_per_address=Limit("register", registrations, 3600.0),
+            emails_per_account=Limit("email", EMAILS_PER_ACCOUNT, 3600.0),
         )
 
 
@@ -66,11 +73,11 @@ class Authenticator:
         """Sign in by name or address. Unauthorized does not say which of the two was wrong."""
         self.limits.hit(self.allowed.logins_per_address, address)
         known = accounts.credentials(name)
-        account = str(known.user_id) if known else accounts.folded(name)
+        account = _user(known.user_id) if known else f"name:{accounts.login_key(name)}"
         self.limits.hit(self.allowed.logins_per_account, account)
         good = passwords.matches(known.password_hash if known and known.active else None, password)
         if not known or not good:
-            raise Unauthorized(WRONG)
+            raise _refused("wrong password" if known and known.active else "deactivated" if known else "unknown name")
         self.limits.forget(self.allowed.logins_per_account, account)
         better = passwords.hashed(password) if passwords.is_outdated(known.password_hash) else None
         return in_transaction(lambda: self._begin(known, better))
@@ -79,21 +86,39 @@ class Authenticator:
         """The next generation of a sign-in; None where it has come to its end."""
         return in_transaction(lambda: sign_ins.refresh(sign_in_id, user_id, generation, database_now(), self.life))
 
-    def change(self, me: Principal, email: str | None = None, password: Passwords | None = None) -> None:
-        """Change somebody's own address, or password, or both; another password ends all other sign-ins.
+    def change(self, me: Principal, address: str, email: str | None = None, password: Passwords | None = None) -> None:
+        """Change somebody's own e-mail address, or password, or both; another password ends all other sign-ins.
 
         Invalid or Conflict where one of them will not do, and then neither is changed.
         """
-        email = None if email is None else accounts.checked_email(email)
+        email = None if email is None else self._checked_email(me, address, email)
         change = self._checked(me, password, email) if password else None
         in_transaction(lambda: _change(me, email, change))
+        if change:
+            log.info("password changed", user_id=str(me.user_id))
+
+    def set_password(self, username: str, password: str) -> None:
+        """Give a user another password, without being asked for the old one, and end all their sign-ins."""
+        user = in_transaction(lambda: accounts.named(username))
+        accounts.checked_password(password, user.username, user.email)
+        password_hash = passwords.hashed(password)
+        in_transaction(lambda: accounts.set_password(accounts.get(user.id), password_hash, database_now()))
+        self.limits.forget(self.allowed.logins_per_account, _user(user.id))
+        log.info("password set", user_id=str(user.id))
+
+    def _checked_email(self, me: Principal, address: str, email: str) -> str:
+        """The address as it is to be stored. That one is taken is told as at a registration, and as seldom."""
+        email = accounts.checked_email(email)
+        self.limits.hit(self.allowed.emails_per_account, _user(me.user_id))
+        self.limits.hit(self.allowed.registrations_per_address, address)
+        return email
 
     def _checked(self, me: Principal, given: Passwords, email: str | None) -> HashChange:
-        self.limits.hit(self.allowed.logins_per_account, str(me.user_id))
+        self.limits.hit(self.allowed.logins_per_account, _user(me.user_id))
         user = in_transaction(lambda: accounts.get(me.user_id))
         if not passwords.matches(user.password_hash, given.old):
             raise Invalid("The password is not changed.", {"json": {"current_password": ["Is not the present one."]}})
-        self.limits.forget(self.allowed.logins_per_account, str(me.user_id))
+        self.limits.forget(self.allowed.logins_per_account, _user(me.user_id))
         accounts.checked_password(given.new, user.username, email or user.email)
         return HashChange(user.password_hash, passwords.hashed(given.new))
 
@@ -101,10 +126,21 @@ class Authenticator:
         """Sign in, unless the account has been changed since its password was checked."""
         user = accounts.get(known.user_id)
         if not user.active or user.password_hash != known.password_hash:
-            raise Unauthorized(WRONG)
+            raise _refused("changed meanwhile")
         if better:
             user.password_hash = better
         return sign_ins.begin(user, database_now(), self.life)
+
+
+def _user(user_id: UUID) -> str:
+    """A user as limits know one; what somebody types as a name is known by another word."""
+    return f"user:{user_id}"
+
+
+def _refused(reason: str) -> Unauthorized:
+    """What a login is answered with that fails. The reason is for the log alone, and the name not even for that."""
+    log.info("login failed", reason=reason)
+    return Unauthorized(WRONG)
 
 
 def _change(me: Principal, email: str | None, password: HashChange | None) -> None:
@@ -124,15 +160,13 @@ def add_user(username: str, email: str, password: str, role: Role) -> UUID:
     return in_transaction(lambda: accounts.add(username, email, password_hash, role, database_now()))
 
 
-def set_password(username: str, password: str) -> None:
-    """Give a user another password, without being asked for the old one, and end all their sign-ins."""
-    user = in_transaction(lambda: accounts.named(username))
-    accounts.checked_password(password, user.username, user.email)
-    password_hash = passwords.hashed(password)
-    in_transaction(lambda: accounts.set_password(accounts.get(user.id), password_hash, database_now()))
-
-
-def change_user(username: str, **fields: Any) -> None:
+def change_user(user_id: UUID, fields: dict[str, Any]) -> None:
     """Change a user's role, or whether they may sign in. Conflict if no admin were left."""
+    if in_transaction(lambda: accounts.change(user_id, fields, database_now())):
+        log.info("user changed", user_id=str(user_id), **{name: fields[name] for name in sorted(fields)})
+
+
+def change_named(username: str, **fields: Any) -> None:
+    """Change the user of a name, as change_user() does."""
     user = in_transaction(lambda: accounts.named(username))
-    in_transaction(lambda: accounts.change(user.id, fields, database_now()))  # which locks all admins first
+    change_user(user.id, fields)  # which locks all admins first

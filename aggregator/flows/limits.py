@@ -1,5 +1,6 @@
 """How often something may be tried: counted in Redis where there is one, and in the database otherwise."""
 
+import re
 from dataclasses import dataclass
 from hashlib import blake2b
 from ipaddress import IPv6Address, ip_address
@@ -11,6 +12,7 @@ from aggregator.database import in_transaction
 from aggregator.errors import TooMany
 from aggregator.services import limits
 
+_with_port = re.compile(r"(?P<v4>[\d.]+):\d{1,5}|\[(?P<v6>[^\]]+)\](:\d{1,5})?").fullmatch  # as some proxies say it
 log = structlog.get_logger(__name__)
 
 
@@ -57,8 +59,9 @@ class Limits:
 
 def network(address: str | None) -> str:
     """Where a request comes from, as limits see it: of IPv6 the /64, for every customer has one."""
+    with_port = _with_port(address or "")
     try:
-        ip = ip_address(address or "")
+        ip = ip_address(with_port["v4"] or with_port["v6"] if with_port else address or "")
     except ValueError:
         return "unknown"
     if not isinstance(ip, IPv6Address):

@@ -28,6 +28,15 @@ class PasswordText(Text):
         )
 
 
+class EmailText(Text):
+    """An e-mail address. Whether it is one is for the service to say; here it is documented."""
+
+    def __init__(self, example: str, **kwargs: Any) -> None:
+        description = "Of a domain on the internet, or under .test; localhost, .local and the like will not do."
+        metadata = {"format": "email", "description": description, "examples": [example]}
+        super().__init__(max_length=EMAIL_LENGTH, metadata=metadata, **kwargs)
+
+
 NEW_PASSWORD: dict[str, Any] = {
     "minLength": MIN_PASSWORD_LENGTH,
     "description": f"{MIN_PASSWORD_LENGTH} to {MAX_PASSWORD_LENGTH} characters, of any kind, not easily guessed.",
@@ -45,7 +54,7 @@ class RegisterSchema(Schema):
             "examples": ["ada.lovelace"],
         },
     )
-    email = Text(max_length=EMAIL_LENGTH, required=True, metadata={"format": "email", "examples": ["ada@example.com"]})
+    email = EmailText("ada@example.com", required=True)
     password = PasswordText(**NEW_PASSWORD)
 
 
@@ -84,7 +93,7 @@ class UserSchema(AnswerSchema):
 class MePatchSchema(Schema):
     """What you change about yourself; another password takes the present one."""
 
-    email = Text(max_length=EMAIL_LENGTH, metadata={"format": "email", "examples": ["ada@example.org"]})
+    email = EmailText("ada@example.org")
     password = PasswordText(required=False, examples=["a lamp and three chairs"], **NEW_PASSWORD)
     current_password = PasswordText(required=False)
 

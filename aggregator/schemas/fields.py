@@ -80,10 +80,11 @@ class Moment(Timestamp):
         moment: datetime = super()._deserialize(value, attr, data, **kwargs)
         try:
             moment = moment.astimezone(UTC)
-        except OverflowError:  # the last hours of the year 9999, in another time zone
-            moment = datetime.min.replace(tzinfo=UTC)
+        except OverflowError:  # hours beyond the years that there are, in another time zone
+            if moment.year > 1970:
+                raise self.make_error("invalid", input=value, obj_type="datetime") from None
         if moment.year < 1970:
-            raise self.make_error("invalid", input=value, obj_type="datetime")
+            raise ValidationError("Must not be before 1970.")
         return moment
 
 

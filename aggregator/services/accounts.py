@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -22,6 +23,10 @@ from aggregator.sql import Select
 MIN_USERNAME_LENGTH = 3
 _is_username = re.compile(r"[^\W_][\w.-]*").fullmatch
 TAKEN = "This name or address is taken."
+UNIQUE = {
+    *("uq_users_username_key", "uq_users_email_key"),
+    *("UNIQUE constraint failed: users.username_key", "UNIQUE constraint failed: users.email_key"),
+}
 
 
 @dataclass(frozen=True)
@@ -55,9 +60,9 @@ def checked(username: str, email: str, password: str) -> tuple[str, str]:
 
 
 def checked_email(email: str) -> str:
-    """The address as it is to be stored. Invalid where it is none."""
+    """The address as it is to be stored. Invalid where it is none; of the reserved domains .test will do."""
     try:
-        return validate_email(email, check_deliverability=False, allow_smtputf8=False).normalized
+        return validate_email(email, check_deliverability=False, allow_smtputf8=False, test_environment=True).normalized
     except EmailNotValidError:
         raise Invalid("Some of it will not do; errors says what.", {"json": {"email": ["Not an address."]}}) from None
 
@@ -88,7 +93,7 @@ def add(username: str, email: str, password_hash: str, role: Role, now: datetime
 
 def credentials(login: str) -> Credentials | None:
     """The credentials of whoever has this name or this address."""
-    found = read(_credentials, login=folded(login))
+    found = read(_credentials, login=login_key(login))
     return Credentials(UUID(str(found[0][0])), found[0][1], bool(found[0][2])) if found else None
 
 
@@ -134,23 +139,32 @@ def set_password(user: User, password_hash: str, now: datetime, but: UUID | None
     sign_ins.end_all(user.id, now, but)
 
 
-def change(user_id: UUID, fields: dict[str, Any], now: datetime) -> None:
-    """Change a user's role, or whether they may sign in. Conflict if no admin were left."""
+def change(user_id: UUID, fields: dict[str, Any], now: datetime) -> bool:
+    """Change a user's role, or whether they may sign in, and tell if that was new. Conflict if no admin were left."""
     admins = _admins()
     user = get(user_id)
     role, active = fields.get("role", user.role), fields.get("active", user.active)
     if (role, active) == (user.role, user.active):
-        return
+        return False
     if admins == {user_id} and not (role is Role.ADMIN and active):
         raise Conflict("This is the last admin; make somebody else one first.")
     user.role, user.active, user.updated_at = role, active, now
     sign_ins.end_all(user_id, now)
+    return True
 
 
 def _admins() -> set[UUID]:
     """The admins, locked: of two who leave at the same moment the second has to see that the first has left."""
     is_admin = sa.and_(User.role == Role.ADMIN, User.active)
     return set(db.session.scalars(sa.select(User.id).where(is_admin).order_by(User.id).with_for_update()))
+
+
+def login_key(login: str) -> str:
+    """A name or an address as a login brings it, as it is compared with what is stored."""
+    if "@" in login:
+        with suppress(Invalid):
+            login = checked_email(login)
+    return folded(login)
 
 
 def folded(text: str) -> str:
@@ -162,7 +176,12 @@ def _flush() -> None:
     try:
         db.session.flush()
     except IntegrityError as error:
-        message = str(error.orig)
-        if "username_key" in message or "email_key" in message:
+        if _broken(error) in UNIQUE:
             raise Conflict(TAKEN) from error
         raise
+
+
+def _broken(error: IntegrityError) -> str | None:
+    """What a statement went against: PostgreSQL has its name, apart from all that the row held, SQLite its words."""
+    diagnostics = getattr(error.orig, "diag", None)
+    return diagnostics.constraint_name if diagnostics else str(error.orig)

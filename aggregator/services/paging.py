@@ -3,6 +3,7 @@
 import base64
 import binascii
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from aggregator.errors import Invalid
 from aggregator.models.types import GUID, TIMESTAMP_FORMAT, UTCDateTime
 from aggregator.sql import Select
 
+_is_base64url = re.compile("[A-Za-z0-9_-]+").fullmatch
 Kind = Callable[[Any], bool]  # whether a value in a cursor is of a column's type
 # What each name sorts by, for a descending sort or not; never null, because databases differ on nulls.
 Columns = Mapping[str, Callable[[bool], Any]]
@@ -88,6 +90,8 @@ def encode_cursor(values: Sequence[Any]) -> str:
 def decode_cursor(cursor: str, kinds: Sequence[Kind]) -> dict[str, Any]:
     """The parameters after_0, after_1, ... of following(). Invalid for a cursor of another list or sort."""
     try:
+        if not _is_base64url(cursor):
+            raise ValueError("not as encode_cursor() writes it")  # the decoder would skip what it does not know
         values = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
         if len(values) == len(kinds) and all(kind(value) for kind, value in zip(kinds, values, strict=True)):
             return {f"after_{index}": value for index, value in enumerate(values)}

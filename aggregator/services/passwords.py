@@ -26,6 +26,8 @@ def weakness(password: str, *names: str) -> str | None:
     """
     if not MIN_PASSWORD_LENGTH <= len(password) <= MAX_PASSWORD_LENGTH:
         return f"Must have {MIN_PASSWORD_LENGTH} to {MAX_PASSWORD_LENGTH} characters."
+    if any(character == "\0" or "\ud800" <= character <= "\udfff" for character in password):
+        return "Contains a character that cannot be stored."  # in the words of what refuses it in a request
     folded = password.casefold()
     if folded in _common() or len(set(folded)) < 3:
         return "Is among the first that anybody would guess."

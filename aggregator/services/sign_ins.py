@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 import sqlalchemy as sa
+import structlog
 
 from aggregator.database import db, read
 from aggregator.models import Role, SignIn, User
@@ -12,8 +13,10 @@ from aggregator.sql import Select, id_parameter, now_plus
 
 # Two tabs may use the same refresh token at the same moment: within so long both get the same new one.
 GRACE = timedelta(seconds=10)
-KEPT = timedelta(days=7)  # after the end, so that a reused token is known for one
+KEPT = timedelta(days=7)  # after they expired, for whoever has to find out what has happened
 EXPIRED_AT_ONCE = 5_000
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,7 @@ def refresh(sign_in_id: UUID, user_id: UUID, generation: int, now: datetime, lif
     if generation == sign_in.generation - 1 and now - sign_in.refreshed_at <= GRACE:
         return sign_in
     sign_in.ended_at = now
+    log.warning("refresh token reused", user_id=str(user_id), sign_in_id=str(sign_in_id))
     return None
 
 

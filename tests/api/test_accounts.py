@@ -125,6 +125,7 @@ class TestRegister:
             ("username", 12345),
             ("email", "alice"),
             ("email", "alice@localhost"),
+            ("email", "alice@shop.local"),
             ("email", f"alice@{'x' * 250}.com"),
             ("email", ["alice@example.com"]),
             ("password", "short"),
@@ -185,6 +186,12 @@ class TestLogin:
         assert (response.json["token_type"], response.json["expires_in"]) == ("Bearer", 300)
         me = visitor.get(f"{AUTH}/me", headers=bearer(response.json["access_token"]))
         assert me.json["id"] == str(alice)
+
+    @pytest.mark.parametrize("name", ["alice@xn--tda.example.com", "alice@Ü.example.com", "alice@u\u0308.example.com"])
+    def test_by_an_address_in_any_form_that_could_be_registered(self, visitor, name):
+        visitor.post(f"{AUTH}/register", json=ALICE | {"email": "Alice@ü.example.com"})
+
+        assert login(visitor, name).status_code == 200
 
     def test_tokens_last_as_long_as_they_say(self, app, make_app, alice):
         response = login(make_app(access_token_seconds=77, refresh_token_seconds=7700).test_client())
@@ -861,6 +868,32 @@ class TestLimits:
         assert 3500 < int(attempt().headers["Retry-After"]) <= 3600
         assert attempt(headers={"X-Forwarded-For": "192.0.2.1"}).status_code == 429
         assert attempt(environ_base={"REMOTE_ADDR": "192.0.2.1"}).status_code == 201
+
+    def test_an_address_can_be_changed_ten_times_an_hour(self, as_alice):
+        answers = [as_alice.patch(f"{AUTH}/me", json={"email": f"alice-{n}@example.com"}) for n in range(11)]
+
+        assert [answer.status_code for answer in answers] == [200] * 10 + [429]
+        assert 3500 < int(answers[-1].headers["Retry-After"]) <= 3600
+        assert answers[-1].json["detail"] == "That was tried too often. Wait for a while."
+        assert as_alice.get(f"{AUTH}/me").json["email"] == "alice-9@example.com"
+
+    def test_an_address_that_is_changed_counts_as_a_registration_of_the_network(self, make_app, alice):
+        client = make_app(registrations_per_address=2).test_client()
+        here = bearer(login(client).json["access_token"])
+
+        def change(email: str, **options: Any) -> int:
+            return client.patch(f"{AUTH}/me", json={"email": email}, headers=here, **options).status_code
+
+        assert client.post(f"{AUTH}/register", json=ALICE).status_code == 409
+        assert [change(f"{n}@example.com") for n in range(2)] == [200, 429]
+        assert client.post(f"{AUTH}/register", json=ALICE).status_code == 429
+        assert change("elsewhere@example.com", environ_base={"REMOTE_ADDR": "192.0.2.9"}) == 200
+
+    def test_what_is_no_address_does_not_count(self, as_alice):
+        for _ in range(11):
+            assert as_alice.patch(f"{AUTH}/me", json={"email": "nowhere"}).status_code == 422
+
+        assert as_alice.patch(f"{AUTH}/me", json={"email": "new@example.com"}).status_code == 200
 
     def test_what_is_no_login_at_all_does_not_count(self, make_app, alice):
         client = make_app(logins_per_address=1, logins_per_account=1).test_client()

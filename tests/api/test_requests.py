@@ -1,10 +1,13 @@
 """The headers that all requests and answers have in common."""
 
+import json
+from collections.abc import Callable
 from uuid import UUID
 
 import pytest
 
-from tests.builders import create, make_product
+from tests.builders import bearer, create, make_product, make_user
+from tests.conftest import signed_in
 
 PATHS = [
     "/api/v1/products",
@@ -42,6 +45,51 @@ class TestRequestId:
     @pytest.mark.parametrize("path", PATHS)
     def test_every_answer_has_one(self, client, path):
         assert client.get(path, headers={"X-Request-ID": "mine"}).headers["X-Request-ID"] == "mine"
+
+
+class TestLogLine:
+    @pytest.fixture
+    def request_lines(self, capsys) -> Callable[[], list[dict]]:
+        def lines() -> list[dict]:
+            written = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+            return [line for line in written if line["event"] == "request"]
+
+        return lines
+
+    def test_says_what_was_asked_for_and_by_whom(self, make_app, request_lines):
+        app = make_app(log_format="json")
+        user = make_user(app)
+        signed_in(app, user).get("/api/v1/auth/me?x=1", headers={"X-Request-ID": "mine"})
+
+        (line,) = request_lines()
+        assert line.pop("ts").endswith("Z")
+        assert 0 < line.pop("ms") < 10_000
+        assert line == {
+            "level": "info",
+            "logger": "aggregator.api.requests",
+            "event": "request",
+            "method": "GET",
+            "path": "/api/v1/auth/me",
+            "status": 200,
+            "request_id": "mine",
+            "user_id": str(user),
+        }
+
+    def test_says_who_may_not_as_well(self, make_app, request_lines):
+        app = make_app(log_format="json")
+        user = make_user(app)
+        signed_in(app, user).get("/api/v1/users")
+
+        (line,) = request_lines()
+        assert (line["status"], line["user_id"]) == (403, str(user))
+
+    @pytest.mark.parametrize("path", ["/api/v1/products", "/api/v1/auth/me", "/nowhere"])
+    def test_names_nobody_where_nobody_has_signed_in(self, make_app, request_lines, path):
+        client = make_app(log_format="json").test_client()
+        client.get(path)
+        client.get(path, headers=bearer("nonsense"))
+
+        assert ["user_id" in line for line in request_lines()] == [False, False]
 
 
 class TestSecurityHeaders:

@@ -4,11 +4,12 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -58,10 +59,10 @@ def wait_until(condition: Callable[[], bool]) -> None:
 class Demo:
     """A running demo with ports and a directory of its own."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, **settings: str) -> None:
         self.port = free_port()
         environment = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "MAKELEVEL")}
-        environment |= {"PORT": str(self.port), "SANDBOX_PORT": str(free_port())}
+        environment |= {"PORT": str(self.port), "SANDBOX_PORT": str(free_port())} | settings
         self.output = directory / "output"
         with self.output.open("w") as output:
             self.process = subprocess.Popen(
@@ -80,8 +81,8 @@ class Demo:
 
 
 @contextmanager
-def running(directory: Path) -> Iterator[Demo]:
-    demo = Demo(directory)
+def running(directory: Path, **settings: str) -> Iterator[Demo]:
+    demo = Demo(directory, **settings)
     try:
         yield demo
     finally:
@@ -90,6 +91,12 @@ def running(directory: Path) -> Iterator[Demo]:
             demo.process.wait(20)
         demo.process.kill()
         demo.process.wait()
+
+
+def users(database: Path) -> list[tuple[str, str, int]]:
+    """The names of the users, their roles, and whether they may sign in."""
+    with closing(sqlite3.connect(database)) as connection:
+        return connection.execute("SELECT username, role, active FROM users").fetchall()
 
 
 def test_runs_twice_with_the_same_products_and_leaves_no_process(tmp_path):
@@ -112,6 +119,20 @@ def test_runs_twice_with_the_same_products_and_leaves_no_process(tmp_path):
         assert len(processes) >= 4
         assert [process for process in processes if alive(process)] == []
         assert demonstration.output.read_text().endswith("Everything is stopped.\n")
+        assert users(tmp_path / "demo.db") == [("demo-admin", "admin", 1)]
+        # What somebody has tried out does not keep the next one from starting.
+        with closing(sqlite3.connect(tmp_path / "demo.db", isolation_level=None)) as connection:
+            connection.execute("UPDATE users SET role = 'customer', active = 0")
+
+
+def test_makes_no_admin_in_a_database_of_somebody_elses(tmp_path):
+    with running(tmp_path, DATABASE_URL=f"sqlite:///{tmp_path}/mine.db") as demonstration:
+        text = demonstration.wait_until_it_says("Ctrl-C stops everything")
+
+        assert len(demonstration.products()) == demo.PRODUCTS
+        assert "so this run has made no admin in it" in text
+        assert demo.ADMIN not in text
+        assert users(tmp_path / "mine.db") == []
 
 
 @on_linux

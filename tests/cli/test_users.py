@@ -219,6 +219,18 @@ class TestSetPassword:
         assert living(app) == [other]
         assert GOOD not in result.output
 
+    def test_who_has_guessed_too_often_may_try_the_new_one_at_once(self, app, run, visitor):
+        make_user(app, username="alice", password_hash=passwords.hashed("battery staple"))
+
+        def login() -> int:
+            credentials = {"username": "alice", "password": GOOD}
+            return visitor.post("/api/v1/auth/login", json=credentials).status_code
+
+        assert [login() for _ in range(11)] == [401] * 10 + [429]
+        run("set-password", "alice", "--password-stdin", typed=f"{GOOD}\n")
+
+        assert login() == 200
+
     def test_takes_it_from_standard_input(self, app, run):
         make_user(app, username="alice")
 

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import timedelta
 from threading import Barrier, Event, Semaphore
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+import structlog
 from argon2 import PasswordHasher
 from flask import Flask
 
@@ -220,6 +221,7 @@ class TestLimitsOfLogins:
             logins_per_address=Limit("login", 30, 60.0),
             logins_per_account=Limit("account", 10, 300.0),
             registrations_per_address=Limit("register", 20, 3600.0),
+            emails_per_account=Limit("email", 10, 3600.0),
         )
 
     def test_name_and_address_are_one_account(self, strict, alice):
@@ -228,6 +230,17 @@ class TestLimitsOfLogins:
             *[TooMany] * 2,
         ]
         assert self.attempts(strict, "alice", password=OLD, address=THERE) == [TooMany]
+
+    def test_an_address_in_another_form_is_the_same_account(self, app, strict, alice):
+        edit(app, User, email="alice@ü.example.com", email_key="alice@ü.example.com")
+
+        forms = ("alice@xn--tda.example.com", "ALICE@Ü.example.com", "alice@u\u0308.example.com", "alice")
+        assert self.attempts(strict, *forms) == [Unauthorized] * 3 + [TooMany]
+
+    def test_who_types_a_users_id_tries_no_account_but_that_name(self, strict, alice):
+        self.attempts(strict, *[str(alice)] * 4, f"user:{alice}", f"name:{alice}")
+
+        assert strict.login("alice", OLD, HERE)
 
     def test_a_name_of_nobody_is_an_account_too(self, strict, alice):
         assert self.attempts(strict, *["bob", "BOB"] * 2) == [Unauthorized] * 3 + [TooMany]
@@ -249,10 +262,10 @@ class TestLimitsOfLogins:
         begun = strict.login("alice", OLD, HERE)
         for _ in range(3):
             with pytest.raises(Invalid):
-                strict.change(as_(begun), password=Passwords(WRONG, NEW))
+                strict.change(as_(begun), HERE, password=Passwords(WRONG, NEW))
 
         with pytest.raises(TooMany):
-            strict.change(as_(begun), password=Passwords(OLD, NEW))
+            strict.change(as_(begun), HERE, password=Passwords(OLD, NEW))
         assert self.attempts(strict, "alice", password=OLD) == [TooMany]
 
 
@@ -292,7 +305,7 @@ class TestRefresh:
 
 class TestChangeOfAPassword:
     def test_the_new_one_lets_in_and_the_old_one_does_not(self, authenticator, alice):
-        authenticator.change(as_(authenticator.login("alice", OLD, HERE)), password=Passwords(OLD, NEW))
+        authenticator.change(as_(authenticator.login("alice", OLD, HERE)), HERE, password=Passwords(OLD, NEW))
 
         with pytest.raises(Unauthorized):
             authenticator.login("alice", OLD, HERE)
@@ -302,7 +315,7 @@ class TestChangeOfAPassword:
         _, mine, _ = (authenticator.login("alice", OLD, HERE) for _ in range(3))
         sign_in(app, make_user(app))
         (others,) = {row.id for row in stored(app, SignIn, SignIn.user_id != alice)}
-        authenticator.change(as_(mine), password=Passwords(OLD, NEW))
+        authenticator.change(as_(mine), HERE, password=Passwords(OLD, NEW))
 
         assert set(living(app)) == {mine.id, others}
 
@@ -319,7 +332,7 @@ class TestChangeOfAPassword:
         first, second = (authenticator.login("alice", OLD, HERE) for _ in range(2))
 
         with pytest.raises(Invalid) as refusal:
-            authenticator.change(as_(first), email="new@example.com", password=given)
+            authenticator.change(as_(first), HERE, email="new@example.com", password=given)
         assert list(refusal.value.extra["errors"]["json"]) == [field]
         assert set(living(app)) == {first.id, second.id}
         assert passwords.matches(the_user(app, alice).password_hash, OLD)
@@ -327,11 +340,13 @@ class TestChangeOfAPassword:
 
     def test_of_one_who_is_no_more_is_not_found(self, authenticator):
         with pytest.raises(NotFound):
-            authenticator.change(Principal(uuid4(), Role.CUSTOMER, uuid4()), password=Passwords(OLD, NEW))
+            authenticator.change(Principal(uuid4(), Role.CUSTOMER, uuid4()), HERE, password=Passwords(OLD, NEW))
 
     def test_a_password_that_is_set_meanwhile_is_not_undone(self, app, authenticator, alice, meanwhile):
         begun = authenticator.login("alice", OLD, HERE)
-        with meanwhile(lambda: authenticator.change(as_(begun), "new@example.com", Passwords(OLD, NEW))) as change:
+        with meanwhile(
+            lambda: authenticator.change(as_(begun), HERE, "new@example.com", Passwords(OLD, NEW))
+        ) as change:
             edit(app, User, password_hash=passwords.NOBODYS)
 
         with pytest.raises(Conflict, match=r"^The password has been changed meanwhile\.$"):
@@ -344,14 +359,49 @@ class TestChangeOfAPassword:
 class TestChangeOfAnAddress:
     def test_takes_no_password_and_ends_no_sign_in(self, app, authenticator, alice):
         first, second = (authenticator.login("alice", OLD, HERE) for _ in range(2))
-        authenticator.change(as_(first), email="New@Example.ORG")
+        authenticator.change(as_(first), HERE, email="New@Example.ORG")
 
         assert the_user(app, alice).email == "New@example.org"
         assert authenticator.login("new@example.org", OLD, HERE).user_id == alice
         assert {first.id, second.id} < set(living(app))
 
+    def test_a_user_can_change_it_ten_times_an_hour(self, app, authenticator, alice):
+        begun, bob = authenticator.login("alice", OLD, HERE), make_user(app)
+        for number in range(10):
+            authenticator.change(as_(begun), HERE, f"alice-{number}@example.com")
+
+        with pytest.raises(TooMany) as refusal:
+            authenticator.change(as_(begun), THERE, "alice@example.org")
+        assert 3500 < refusal.value.extra["retry_after"] <= 3600
+        assert the_user(app, alice).email == "alice-9@example.com"
+        authenticator.change(as_(begun), HERE, password=Passwords(OLD, NEW))
+        authenticator.change(Principal(bob, Role.CUSTOMER, uuid4()), HERE, "bob@example.org")
+
+    def test_one_that_is_taken_counts_as_well(self, app, authenticator, alice):
+        make_user(app, email="bob@example.com")
+        begun = authenticator.login("alice", OLD, HERE)
+
+        refusals = []
+        for _ in range(11):
+            with pytest.raises((Conflict, TooMany)) as refusal:
+                authenticator.change(as_(begun), HERE, "bob@example.com")
+            refusals.append(refusal.type)
+        assert refusals == [Conflict] * 10 + [TooMany]
+
+    def test_it_is_as_good_as_a_registration_to_the_network(self, app, alice):
+        authenticator = Authenticator(Limits(), AccountLimits.of(1000, 1000, 2), DAY)
+        begun = authenticator.login("alice", OLD, HERE)
+        authenticator.register({"username": "bob", "email": "bob@example.com", "password": OLD}, HERE)
+        authenticator.change(as_(begun), HERE, "new@example.com")
+
+        with pytest.raises(TooMany):
+            authenticator.change(as_(begun), HERE, "alice@example.com")
+        with pytest.raises(TooMany):
+            authenticator.register({"username": "carol", "email": "carol@example.com", "password": OLD}, HERE)
+        authenticator.change(as_(begun), THERE, "alice@example.com")
+
     def test_both_can_be_changed_at_once(self, app, authenticator, alice):
-        authenticator.change(as_(authenticator.login("alice", OLD, HERE)), "new@example.com", Passwords(OLD, NEW))
+        authenticator.change(as_(authenticator.login("alice", OLD, HERE)), HERE, "new@example.com", Passwords(OLD, NEW))
 
         assert authenticator.login("new@example.com", NEW, HERE).user_id == alice
 
@@ -359,7 +409,7 @@ class TestChangeOfAnAddress:
         begun = authenticator.login("alice", OLD, HERE)
 
         with pytest.raises(Invalid) as refusal:
-            authenticator.change(as_(begun), password=Passwords(OLD, "Alice@Example.com"))
+            authenticator.change(as_(begun), HERE, password=Passwords(OLD, "Alice@Example.com"))
         assert list(refusal.value.extra["errors"]["json"]) == ["password"]
 
     @pytest.mark.parametrize("given", [None, Passwords(OLD, NEW)], ids=["alone", "with a password"])
@@ -369,7 +419,7 @@ class TestChangeOfAnAddress:
         first, second = (authenticator.login("alice", OLD, HERE) for _ in range(2))
 
         with pytest.raises(refusal):
-            authenticator.change(as_(first), email, given)
+            authenticator.change(as_(first), HERE, email, given)
         user = the_user(app, alice)
         assert user.email == "alice@example.com"
         assert passwords.matches(user.password_hash, OLD)
@@ -379,14 +429,14 @@ class TestChangeOfAnAddress:
         begun = strict.login("alice", OLD, HERE)
         for _ in range(4):
             with pytest.raises(Invalid, match="Some of it will not do"):
-                strict.change(as_(begun), "nowhere", Passwords(WRONG, NEW))
+                strict.change(as_(begun), HERE, "nowhere", Passwords(WRONG, NEW))
 
         assert strict.login("alice", OLD, HERE)
 
     def test_nothing_to_change_changes_nothing(self, app, authenticator, alice):
         before = the_user(app, alice)
         begun = authenticator.login("alice", OLD, HERE)
-        authenticator.change(as_(begun))
+        authenticator.change(as_(begun), HERE)
 
         after = the_user(app, alice)
         assert (after.email, after.password_hash, after.updated_at) == (
@@ -394,6 +444,74 @@ class TestChangeOfAnAddress:
             before.password_hash,
             before.updated_at,
         )
+
+
+class TestWhatIsLogged:
+    @pytest.fixture
+    def events(self) -> Iterator[list[dict[str, Any]]]:
+        with structlog.testing.capture_logs() as events:
+            yield events
+
+    def test_a_login_that_fails_with_the_reason_and_without_the_name(self, app, authenticator, alice, events):
+        make_user(app, username="bob", password_hash=passwords.hashed(OLD), active=False)
+        for name, password in (("alice", WRONG), ("nobody@example.com", OLD), ("bob", OLD)):
+            with pytest.raises(Unauthorized):
+                authenticator.login(name, password, HERE)
+
+        assert events == [
+            {"event": "login failed", "log_level": "info", "reason": reason}
+            for reason in ("wrong password", "unknown name", "deactivated")
+        ]
+
+    def test_a_login_that_somebody_overtakes(self, app, authenticator, alice, meanwhile, events):
+        with meanwhile(lambda: authenticator.login("alice", OLD, HERE)) as login:
+            edit(app, User, active=False)
+        with pytest.raises(Unauthorized):
+            login.result(PATIENCE)
+
+        assert [(event["event"], event["reason"]) for event in events] == [("login failed", "changed meanwhile")]
+
+    def test_a_refresh_token_that_is_used_again_as_a_warning(self, app, authenticator, alice, events):
+        begun = authenticator.login("alice", OLD, HERE)
+        authenticator.refresh(begun.id, alice, 1)
+        authenticator.refresh(begun.id, alice, 1)
+        assert events == []
+        edit(app, SignIn, refreshed_at=utcnow() - timedelta(seconds=15))
+        authenticator.refresh(begun.id, alice, 1)
+
+        assert events == [
+            {
+                "event": "refresh token reused",
+                "log_level": "warning",
+                "user_id": str(alice),
+                "sign_in_id": str(begun.id),
+            }
+        ]
+
+    def test_a_password_that_is_changed_or_set(self, authenticator, alice, events):
+        begun = authenticator.login("alice", OLD, HERE)
+        with pytest.raises(Invalid):
+            authenticator.change(as_(begun), HERE, password=Passwords(WRONG, NEW))
+        assert events == []
+        authenticator.change(as_(begun), HERE, password=Passwords(OLD, NEW))
+        authenticator.set_password("alice", OLD)
+
+        assert events == [
+            {"event": event, "log_level": "info", "user_id": str(alice)}
+            for event in ("password changed", "password set")
+        ]
+
+    def test_a_role_that_is_given_and_who_is_deactivated_but_not_what_was_so_before(self, alice, events):
+        for fields in ({"role": Role.CUSTOMER}, {"role": Role.ADMIN}, {"role": Role.CUSTOMER, "active": False}, {}):
+            with suppress(Conflict):
+                accounts.change_user(alice, fields)
+
+        assert events == [{"event": "user changed", "log_level": "info", "user_id": str(alice), "role": Role.ADMIN}]
+
+    def test_who_is_deactivated(self, alice, events):
+        accounts.change_named("alice", active=False)
+
+        assert events == [{"event": "user changed", "log_level": "info", "user_id": str(alice), "active": False}]
 
 
 class TestFromTheShell:
@@ -414,23 +532,31 @@ class TestFromTheShell:
 
     def test_a_password_is_set_without_the_old_one_and_ends_all_sign_ins(self, app, authenticator, alice):
         authenticator.login("alice", OLD, HERE)
-        accounts.set_password("Alice", NEW)
+        authenticator.set_password("Alice", NEW)
 
         assert living(app) == []
         assert authenticator.login("alice", NEW, HERE).user_id == alice
         with pytest.raises(Unauthorized):
             authenticator.login("alice", OLD, HERE)
 
+    def test_who_gets_a_new_password_may_try_it_at_once(self, strict, alice):
+        for _ in range(4):
+            with pytest.raises((Unauthorized, TooMany)):
+                strict.login("alice", WRONG, HERE)
+        strict.set_password("alice", NEW)
+
+        assert strict.login("alice", NEW, HERE).user_id == alice
+
     def test_a_password_that_will_not_do_is_not_set(self, app, authenticator, alice):
         begun = authenticator.login("alice", OLD, HERE)
 
         with pytest.raises(Invalid):
-            accounts.set_password("alice", "alice")
+            authenticator.set_password("alice", "alice")
         assert living(app) == [begun.id]
 
     def test_a_user_is_changed_and_signed_out(self, app, authenticator, alice):
         authenticator.login("alice", OLD, HERE)
-        accounts.change_user("ALICE", role=Role.ADMIN)
+        accounts.change_named("ALICE", role=Role.ADMIN)
 
         assert the_user(app, alice).role is Role.ADMIN
         assert living(app) == []
@@ -440,7 +566,7 @@ class TestFromTheShell:
 
         for fields in ({"role": Role.CUSTOMER}, {"active": False}):
             with pytest.raises(Conflict, match="last admin"):
-                accounts.change_user("root", **fields)
+                accounts.change_named("root", **fields)
         assert (the_user(app, admin).role, the_user(app, admin).active) == (Role.ADMIN, True)
 
     def test_of_two_who_remove_each_other_at_once_one_stays(self, app):
@@ -453,7 +579,7 @@ class TestFromTheShell:
             with app.app_context():
                 start.wait(PATIENCE)
                 try:
-                    accounts.change_user(name, active=False)
+                    accounts.change_named(name, active=False)
                 except Conflict:
                     return False
                 return True
@@ -463,8 +589,8 @@ class TestFromTheShell:
                 assert sorted(threads.map(work, names)) == [False, True]
                 edit(app, User, active=True)
 
-    def test_nobody_is_not_found(self):
+    def test_nobody_is_not_found(self, authenticator):
         with pytest.raises(NotFound, match="There is no user named 'bob'"):
-            accounts.change_user("bob", active=False)
+            accounts.change_named("bob", active=False)
         with pytest.raises(NotFound, match="There is no user named 'bob'"):
-            accounts.set_password("bob", NEW)
+            authenticator.set_password("bob", NEW)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from marshmallow import ValidationError
 
-from aggregator.schemas.fields import Boolean, Integer, Number, QueryInteger, Text, Timestamp
+from aggregator.schemas.fields import Boolean, Integer, Moment, Number, QueryInteger, Text, Timestamp
 
 
 def refused(field, value) -> list[str]:
@@ -100,6 +100,34 @@ class TestQueryInteger:
     @pytest.mark.parametrize("value", ["0", "-1", str(10**12 + 1)])
     def test_refuses_what_is_out_of_bounds(self, value):
         assert "Must be greater than or equal to 1" in refused(self.field, value)[0]
+
+
+class TestMoment:
+    @pytest.mark.parametrize(
+        ("text", "moment"),
+        [
+            ("1970-01-01T00:00:00Z", datetime(1970, 1, 1, tzinfo=UTC)),
+            ("1969-12-31T23:00:00-01:00", datetime(1970, 1, 1, tzinfo=UTC)),
+            ("2026-01-02T03:04:05.678901+02:00", datetime(2026, 1, 2, 1, 4, 5, 678_901, UTC)),
+            ("9999-12-31T23:59:59Z", datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)),
+        ],
+    )
+    def test_is_read_in_utc(self, text, moment):
+        assert Moment().deserialize(text) == moment
+
+    @pytest.mark.parametrize(
+        "text",
+        ["1969-12-31T23:59:59Z", "1970-01-01T00:00:00+01:00", "0001-01-01T00:00:00Z", "0001-01-01T00:00:00+09:00"],
+    )
+    def test_one_before_1970_is_refused_in_words(self, text):
+        assert refused(Moment(), text) == ["Must not be before 1970."]
+
+    @pytest.mark.parametrize("text", ["", "yesterday", "2026-02-30T00:00:00Z", "9999-12-31T23:59:59-01:00", 5])
+    def test_what_is_none_is_refused(self, text):
+        assert refused(Moment(), text) == ["Not a valid datetime."]
+
+    def test_one_without_an_offset_is_refused(self):
+        assert refused(Moment(), "2026-01-02T03:04:05") == ["Not a valid aware datetime."]
 
 
 class TestTimestamp:

@@ -369,6 +369,7 @@ RAW_REQUESTS = {
     "a folded header": _request("X-Header: 1", " 2"),
     "NUL in a header": _request("X-Header: a\0b"),
     "a path of 50 KB": _request(first=f"GET /{LONG} HTTP/1.1"),
+    "another path in a header": _request("SCRIPT_NAME: /nowhere", "PATH_INFO: /healthz"),
     "NUL in the path": _request(first="GET /api/v1/\0 HTTP/1.1"),
     "no path": _request(first="GET HTTP/1.1"),
     "a method of 50 KB": _request(first=f"{LONG} / HTTP/1.1"),

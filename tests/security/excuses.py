@@ -55,7 +55,7 @@ def _sorted_twice(failure: Failure, case: Case, response: Response) -> bool:
 
 
 def _before_1970(failure: Failure, case: Case, response: Response) -> bool:
-    if not refused(PRICES, "Not a valid datetime.")(failure, case, response):
+    if not refused(PRICES, "Must not be before 1970.")(failure, case, response):
         return False
     return all(str(case.query[name])[:4] <= "1970" for name in response.json()["errors"]["query"])
 

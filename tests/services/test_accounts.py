@@ -9,13 +9,14 @@ from uuid import UUID, uuid4
 
 import pytest
 from flask import Flask
+from sqlalchemy.exc import IntegrityError
 
 from aggregator.clock import utcnow
 from aggregator.database import db, in_transaction, transaction
 from aggregator.errors import Conflict, Invalid, NotFound
 from aggregator.models import Role, SignIn, User
 from aggregator.services import account_reads, accounts
-from aggregator.services.accounts import Credentials, checked, checked_email, folded
+from aggregator.services.accounts import Credentials, checked, checked_email, folded, login_key
 from tests.builders import LONG_AGO, edit, make_user, sign_in, stored
 
 GOOD = ("alice", "alice@example.com", "correct horse")
@@ -94,6 +95,8 @@ class TestChecked:
             ("Alice.B+shop@Example.COM", "Alice.B+shop@example.com"),
             ("alice@sub.example.co.uk", "alice@sub.example.co.uk"),
             ("alice@xn--tda.example.com", "alice@ü.example.com"),
+            ("alice@shop.test", "alice@shop.test"),
+            ("alice@mail.shop.TEST", "alice@mail.shop.test"),
         ],
     )
     def test_an_address_is_stored_in_one_form(self, email, expected):
@@ -109,6 +112,9 @@ class TestChecked:
             "@example.com",
             "alice@example",
             "alice@localhost",
+            "alice@shop.localhost",
+            "alice@shop.local",
+            "alice@shop.invalid",
             "alice@127.0.0.1",
             "a b@example.com",
             "alice@exa mple.com",
@@ -187,6 +193,13 @@ class TestAdd:
         with pytest.raises(Conflict, match=r"^This name or address is taken\.$"):
             add(username, email, now)
         assert len(stored(app, User)) == 1
+
+    def test_what_is_wrong_otherwise_is_no_conflict_whatever_the_row_says(self, app, now):
+        words = "users.email_key uq_users_username_key"
+        for username, email in ((f"{words} @", "a@example.com"), ("alice", words)):
+            with pytest.raises(IntegrityError), transaction():  # each goes against a CHECK
+                accounts.add(username, email, words, Role.CUSTOMER, now)
+        assert stored(app, User) == []
 
     def test_of_many_who_want_a_name_at_once_one_gets_it(self, app, now):
         def work(number: int) -> bool:
@@ -470,6 +483,25 @@ class TestReads:
             )
 
         assert self.shown(**query) == expected
+
+
+@pytest.mark.parametrize(
+    ("login", "expected"),
+    [
+        ("Alice", "alice"),
+        ("Alice@Example.COM", "alice@example.com"),
+        ("alice@xn--tda.example.com", "alice@ü.example.com"),
+        ("alice@\u0075\u0308.example.com", "alice@ü.example.com"),
+        ("alice@Ü.example.com", "alice@ü.example.com"),
+        ("alice@example。com", "alice@example.com"),
+        ("Alice@localhost", "alice@localhost"),
+        ("@Alice@", "@alice@"),
+        ("alice\ud800@example.com", "alice\ud800@example.com"),
+        ("", ""),
+    ],
+)
+def test_an_address_at_the_login_is_brought_into_the_form_that_is_stored(login, expected):
+    assert login_key(login) == expected
 
 
 @pytest.mark.parametrize(

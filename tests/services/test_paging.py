@@ -77,6 +77,27 @@ def test_a_cursor_with_values_of_another_kind_is_refused(values, kinds):
         decode_cursor(encode_cursor(values), kinds)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda cursor: f"{cursor}!",
+        lambda cursor: f" {cursor}",
+        lambda cursor: f"{cursor}\n",
+        lambda cursor: f"{cursor[:4]}.{cursor[4:]}",
+        lambda cursor: f"{cursor[:4]}é{cursor[4:]}",
+        lambda cursor: f"{cursor}==",
+        lambda cursor: cursor.replace("_", "/"),
+        lambda cursor: cursor.replace("-", "+"),
+    ],
+)
+def test_a_cursor_with_a_foreign_character_in_it_is_refused(change):
+    cursor = encode_cursor(["??>>", "é漢~~~"])
+    assert {"_", "-"} < set(cursor)
+
+    with pytest.raises(Invalid):
+        decode_cursor(change(cursor), [paging.is_text, paging.is_text])
+
+
 @pytest.mark.parametrize("cursor", ["", "!", "é", "x", "bnVsbA", "e30", "NQ", "IjUi", "W10", "A" * 1999])
 def test_anything_else_is_no_cursor(cursor):
     with pytest.raises(Invalid) as refusal:

@@ -19,6 +19,7 @@ def real_hashes(quick_hashes, monkeypatch):
 NAMES = ("Quillfeather", "q.feather@example.com", "q.feather")
 TOO_SHORT_OR_LONG = "Must have 8 to 128 characters."
 GUESSED = "Is among the first that anybody would guess."
+UNSTORABLE = "Contains a character that cannot be stored."
 NAMED = "Must not be the name or the address."
 
 
@@ -52,6 +53,9 @@ class TestWeakness:
             ("k7#bq2x", TOO_SHORT_OR_LONG),
             ("🐧🐢🦊🐙🦉🐝🦂", TOO_SHORT_OR_LONG),
             ("abc" * 43, TOO_SHORT_OR_LONG),
+            ("correct\0horse", UNSTORABLE),
+            ("correct\ud800horse", UNSTORABLE),
+            ("correct horse\udfff", UNSTORABLE),
             ("password", GUESSED),
             ("PassWord", GUESSED),
             ("12345678", GUESSED),
