@@ -10,7 +10,7 @@ from flask_migrate import Migrate
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from aggregator import auth, config, database, errors, extensions, logs
-from aggregator.api import accounts, catalog, changes, offers, ops, prices, problems, requests
+from aggregator.api import accounts, alerts, catalog, changes, offers, ops, prices, problems, requests, webhooks
 from aggregator.api.parsing import SECURITY_SCHEME
 from aggregator.api.problems import ProblemApi
 from aggregator.cli import jobs as jobs_cli
@@ -20,6 +20,7 @@ from aggregator.cli import sandbox as sandbox_cli
 from aggregator.cli import users as users_cli
 from aggregator.database import db
 from aggregator.pages import docs
+from aggregator.services import formats
 
 MIGRATIONS = Path(__file__).resolve().parents[1] / "migrations"
 MAX_BODY_BYTES = 1024 * 1024
@@ -48,11 +49,13 @@ def create_app(settings: config.Settings) -> Flask:
     extensions.init_app(app, settings)
     Migrate(app, db, directory=str(MIGRATIONS))
     app.extensions["schema"] = [script.revision for script in ScriptDirectory(str(MIGRATIONS)).walk_revisions()]
+    for written in (formats.money, formats.percent, formats.moment, formats.day):
+        app.add_template_filter(written)
     requests.init_app(app)
     problems.init_app(app)
     auth.init_app(app, settings.jwt_secret_key, settings.access_token_seconds)
     api = ProblemApi(app)
-    for documented in (catalog, offers, prices, changes, accounts, ops):
+    for documented in (catalog, offers, prices, changes, alerts, webhooks, accounts, ops):
         api.register_blueprint(documented.blueprint)
     app.register_blueprint(docs.blueprint)
     for command in (sandbox_cli, products_cli, offers_cli, jobs_cli, users_cli):

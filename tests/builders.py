@@ -1,5 +1,6 @@
 """Builders of what tests begin with: rows in the database, answers of the offers service, requests."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -16,13 +17,28 @@ from aggregator.auth import tokens_for
 from aggregator.clients.offer_rows import OfferRows
 from aggregator.clock import utcnow
 from aggregator.database import db, in_transaction, transaction
-from aggregator.models import Feed, Offer, PricePoint, Product, Registration, Role, User
-from aggregator.services import feeds, sign_ins
+from aggregator.models import (
+    AlertKind,
+    Channel,
+    Delivery,
+    Event,
+    Feed,
+    Offer,
+    PricePoint,
+    Product,
+    Registration,
+    Role,
+    Subscription,
+    User,
+    Webhook,
+)
+from aggregator.services import alerts, feeds, sign_ins
 from aggregator.services.accounts import folded
 from aggregator.services.feeds import Claimed
 from aggregator.services.passwords import NOBODYS
 from aggregator.services.sync import Answer, apply
 
+SECRET = "whsec_" + "c2VjcmV0" * 5  # of every webhook that a test makes
 LONG_AGO = datetime(2026, 1, 2, 3, 4, 5, 678_901, UTC)
 Model = TypeVar("Model", bound=DeclarativeBase)
 _numbers = count(1)
@@ -68,6 +84,49 @@ def sign_in(app: Flask, user_id: UUID) -> dict[str, Any]:
         life = timedelta(seconds=app.extensions["settings"].refresh_token_seconds)
         sign_in = in_transaction(lambda: sign_ins.begin(db.session.get_one(User, user_id), utcnow(), life))
         return tokens_for(sign_in)
+
+
+def make_alert(
+    app: Flask, user_id: UUID, product_id: UUID, kind: AlertKind = AlertKind.ANY_CHANGE, **fields: Any
+) -> UUID:
+    """An alert of a user, made now; its fields as POST /api/v1/alerts takes them."""
+    with app.app_context():
+        return in_transaction(
+            lambda: alerts.add(
+                user_id,
+                {"product_id": product_id, "kind": kind, "by_mail": True, "by_webhook": False} | fields,
+                utcnow(),
+            )
+        )
+
+
+def make_webhook(
+    app: Flask,
+    user_id: UUID,
+    url: str = "https://shop.example.com/hook",
+    events: Iterable[str] = ("product.created",),
+    **fields: Any,
+) -> UUID:
+    """A webhook of a user, past all rules; fields are its columns."""
+    webhook = {"id": uuid4(), "secret": SECRET, "created_at": LONG_AGO, "updated_at": LONG_AGO} | fields
+    with app.app_context(), transaction():
+        db.session.add(Webhook(**webhook, user_id=user_id, url=url))
+        db.session.flush()
+        db.session.add_all([Subscription(webhook_id=webhook["id"], event=Event(event)) for event in events])
+    webhook_id: UUID = webhook["id"]
+    return webhook_id
+
+
+def make_delivery(app: Flask, webhook_id: UUID, data: Mapping[str, Any] | None = None, **fields: Any) -> UUID:
+    """Something to be sent to a webhook, due since long ago; fields are its columns."""
+    delivery = {"id": uuid4(), "event": Event.PRODUCT_CREATED, "due_at": LONG_AGO, "created_at": LONG_AGO} | fields
+    with app.app_context(), transaction():
+        user_id = db.session.get_one(Webhook, webhook_id).user_id
+        payload = json.dumps(data if data is not None else {"id": "1"})
+        channel = Channel.WEBHOOK
+        db.session.add(Delivery(**delivery, webhook_id=webhook_id, user_id=user_id, channel=channel, payload=payload))
+    delivery_id: UUID = delivery["id"]
+    return delivery_id
 
 
 def bearer(token: str) -> dict[str, str]:

@@ -45,9 +45,10 @@ class Alert(Base):
         within("target", MAX_PRICE),
         within("basis_points", MAX_BASIS_POINTS),
         within("days", MAX_DAYS),
-        within("cooldown", MAX_COOLDOWN),
+        within("cooldown_seconds", MAX_COOLDOWN),
         sa.CheckConstraint("(kind = 'below') = (target IS NOT NULL)", name="target_given"),
         sa.CheckConstraint("(kind = 'change') = (basis_points IS NOT NULL)", name="basis_points_given"),
+        sa.CheckConstraint("(kind = 'change') = (direction IS NOT NULL)", name="direction_given"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
@@ -56,15 +57,15 @@ class Alert(Base):
     kind: Mapped[AlertKind] = mapped_column(choice(AlertKind, closed=False))
     target: Mapped[int | None] = mapped_column(sa.BigInteger)  # of below
     basis_points: Mapped[int | None]  # of change: hundredths of a percent
-    direction: Mapped[Direction] = mapped_column(choice(Direction), default=Direction.BOTH)  # of change
+    direction: Mapped[Direction | None] = mapped_column(choice(Direction))  # of change
     days: Mapped[int | None]  # of new_low and new_high: how far to look back; null: as far as there is a history
-    cooldown: Mapped[int] = mapped_column(default=0)  # seconds of silence after it has been set off
+    cooldown_seconds: Mapped[int] = mapped_column(default=0)  # of silence after it has gone off
     by_mail: Mapped[bool] = mapped_column(default=True)
     by_webhook: Mapped[bool] = mapped_column(default=False)
     active: Mapped[bool] = mapped_column(default=True)
 
     # How far it has come.
-    read_until: Mapped[int] = mapped_column(sa.BigInteger)  # the number of the last change it has seen
+    since_number: Mapped[int] = mapped_column(sa.BigInteger)  # of the last change before it was made, or edited
     base_price: Mapped[int | None] = mapped_column(sa.BigInteger)  # of which a change is a change
     fired_price: Mapped[int | None] = mapped_column(sa.BigInteger)  # of below: null while it is armed
     cheapest: Mapped[str | None] = mapped_column(sa.String(UPSTREAM_ID_LENGTH))  # the offer, when it was last seen

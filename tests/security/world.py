@@ -12,7 +12,7 @@ from flask import Flask
 from aggregator.database import db, transaction
 from aggregator.models import Base, Role
 from aggregator.services.passwords import hashed
-from tests.builders import make_offer, make_product, make_user, sign_in
+from tests.builders import make_alert, make_delivery, make_offer, make_product, make_user, make_webhook, sign_in
 from tests.security.operations import PASSWORD, Call, Operation
 
 
@@ -56,6 +56,9 @@ def make_world(app: Flask) -> World:
     admin = make_user(app, Role.ADMIN, password_hash=_hash())
     product = make_product(app)
     ids = {"user_id": owner, "product_id": product, "offer_id": make_offer(app, product)}
+    ids["alert_id"] = make_alert(app, owner, product)
+    ids["webhook_id"] = make_webhook(app, owner)
+    ids["delivery_id"] = make_delivery(app, ids["webhook_id"])
     return World(app, canary, owner, another, anothers_name, admin, {name: str(id) for name, id in ids.items()})
 
 
@@ -66,13 +69,21 @@ QUERY = {
     "max_price": "1000000",
     "role": "customer",
     "active": "true",
+    "kind": "any_change",
+    "status": "pending",
 }
 PRODUCT = {"description": "Warm", "brand": "Aurelo", "price": 1999, "stock": 3, "rating": 4.5}
+TOLD = {"cooldown_seconds": 60, "by_mail": True, "by_webhook": True}
+WEBHOOK = {"url": "https://shop.example.com/hook", "events": ["product.created", "price.alert"]}
 # A body that will do for each operation that takes one, with a value for every field.
 BODIES: dict[str, Callable[[World], dict[str, Any]]] = {
     "postProducts": lambda world: _new_product() | {"id": str(uuid4())},
     "putProduct": lambda world: _new_product(),
     "patchProduct": lambda world: _new_product(),
+    "postAlerts": lambda world: {"product_id": world.ids["product_id"], "kind": "below", "target": 1000} | TOLD,
+    "patchAlert": lambda world: {"active": True} | TOLD,
+    "postWebhooks": lambda world: WEBHOOK,
+    "patchWebhook": lambda world: WEBHOOK | {"enabled": True},
     "postRegister": lambda world: {"username": _name(), "email": _address(), "password": PASSWORD},
     "postLogin": lambda world: {"username": world.anothers_name, "password": PASSWORD},
     "patchMe": lambda world: {"email": _address(), "password": f"{PASSWORD}!", "current_password": PASSWORD},

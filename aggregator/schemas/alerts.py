@@ -1,0 +1,100 @@
+"""The JSON of alerts."""
+
+from typing import Any
+
+from marshmallow import Schema, ValidationError, fields
+
+from aggregator.models import MAX_PRICE, AlertKind, Direction
+from aggregator.models.alerts import MAX_BASIS_POINTS, MAX_COOLDOWN, MAX_DAYS
+from aggregator.schemas.answers import AnswerSchema
+from aggregator.schemas.fields import Boolean, Integer, Number, Timestamp
+from aggregator.schemas.paging import ListQuerySchema, SortText
+
+
+def _in_hundredths(percent: float) -> None:
+    if abs(percent * 100 - round(percent * 100)) > 1e-6:
+        raise ValidationError("No more than two decimals.")
+
+
+class AlertFieldsSchema(Schema):
+    """What sets an alert off, as far as it can be changed. Prices are the lowest at which something is to be had."""
+
+    target = Integer(
+        minimum=0, maximum=MAX_PRICE, metadata={"description": "For `below`: goes off at this price, and below it."}
+    )
+    percent = Number(
+        minimum=0.01,
+        maximum=MAX_BASIS_POINTS / 100,
+        metadata={"description": "For `change`: how far from the price when the alert was made, or went off last."},
+    )
+    direction = fields.Enum(
+        Direction, by_value=fields.String, metadata={"description": "For `change`: which way; `both` unless given."}
+    )
+    days = Integer(
+        minimum=1,
+        maximum=MAX_DAYS,
+        allow_none=True,
+        metadata={"description": "For `new_low` and `new_high`: in so many days; ever, unless given."},
+    )
+    cooldown_seconds = Integer(
+        minimum=0, maximum=MAX_COOLDOWN, metadata={"description": "How long it is silent after it has gone off."}
+    )
+    by_mail = Boolean()
+    by_webhook = Boolean(metadata={"description": "To your webhooks that subscribe to `price.alert`."})
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.fields["percent"].validators.append(_in_hundredths)
+
+
+class AlertInputSchema(AlertFieldsSchema):
+    """A new alert."""
+
+    product_id = fields.UUID(required=True)
+    kind = fields.Enum(
+        AlertKind,
+        by_value=fields.String,
+        required=True,
+        metadata={
+            "description": "`below` goes off at the first price at or below the target, again when it falls further, "
+            "and anew once it has been above; `change` and `any_change` compare with the price you were told last; "
+            "`cheapest_offer` looks which offer is the cheapest, not what it costs."
+        },
+    )
+    cooldown_seconds = Integer(minimum=0, maximum=MAX_COOLDOWN, load_default=0)
+    by_mail = Boolean(load_default=True)
+    by_webhook = Boolean(load_default=False)
+
+
+class AlertPatchSchema(AlertFieldsSchema):
+    """What is to change; the alert begins anew, with the price as it is."""
+
+    active = Boolean(metadata={"description": "Whether it can go off."})
+
+
+class AlertSchema(AnswerSchema):
+    """A wish to be told."""
+
+    id = fields.UUID()
+    product_id = fields.UUID()
+    kind = fields.Enum(AlertKind, by_value=fields.String)
+    target = fields.Integer(allow_none=True)
+    percent = fields.Float(allow_none=True)
+    direction = fields.Enum(Direction, by_value=fields.String, allow_none=True)
+    days = fields.Integer(allow_none=True)
+    cooldown_seconds = fields.Integer()
+    by_mail = fields.Boolean()
+    by_webhook = fields.Boolean()
+    active = fields.Boolean()
+    fired_at = Timestamp(allow_none=True, metadata={"description": "When the movement was that set it off last."})
+    created_at = Timestamp()
+    updated_at = Timestamp()
+
+
+class AlertsQuerySchema(ListQuerySchema):
+    """Which alerts."""
+
+    sort = SortText("created_at")
+    product_id = fields.UUID()
+    kind = fields.Enum(AlertKind, by_value=fields.String)
+    active = fields.Boolean()

@@ -1,0 +1,73 @@
+"""Alerts as their users read them."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from aggregator.database import read
+from aggregator.errors import NotFound
+from aggregator.models import Alert, AlertKind
+from aggregator.models.base import table_of
+from aggregator.services import listing, paging
+from aggregator.services.listing import Listing, Page
+from aggregator.sql import Select, id_parameter, json_bool, json_object, json_time
+
+
+def alert_json() -> json_object:
+    """An alert as JSON."""
+    return json_object(
+        {
+            "id": Alert.id,
+            "product_id": Alert.product_id,
+            "kind": Alert.kind,
+            "target": Alert.target,
+            "percent": sa.cast(Alert.basis_points, sa.Float) / 100.0,
+            "direction": Alert.direction,
+            "days": Alert.days,
+            "cooldown_seconds": Alert.cooldown_seconds,
+            "by_mail": json_bool(Alert.by_mail),
+            "by_webhook": json_bool(Alert.by_webhook),
+            "active": json_bool(Alert.active),
+            "fired_at": json_time(Alert.fired_at),
+            "created_at": json_time(Alert.created_at),
+            "updated_at": json_time(Alert.updated_at),
+        }
+    )
+
+
+ALERTS = Listing(
+    source=table_of(Alert),
+    document=alert_json,
+    columns={"created_at": lambda _: Alert.created_at},
+    kinds={"created_at": paging.is_moment},
+    tie=Alert.id,
+    tie_kind=paging.is_uuid,
+    default_sort="-created_at",
+    filters={
+        "user_id": Alert.user_id == id_parameter("user_id"),
+        "product_id": Alert.product_id == id_parameter("product_id"),
+        "kind": sa.cast(Alert.kind, sa.String) == sa.bindparam("kind", type_=sa.String),
+        "active": {True: Alert.active.is_(True), False: Alert.active.is_(False)},
+    },
+)
+
+
+def page(user_id: UUID, filters: Mapping[str, Any], **position: Any) -> Page:
+    """A page of the alerts of a user."""
+    shown = {name: str(value) if isinstance(value, UUID | AlertKind) else value for name, value in filters.items()}
+    return listing.page(ALERTS, {**shown, "user_id": str(user_id)}, **position)
+
+
+def find(user_id: UUID, alert_id: UUID) -> str:
+    """An alert of a user. NotFound if there is none."""
+    rows = read(_alert, id=str(alert_id), user_id=str(user_id))
+    if not rows:
+        raise NotFound("There is no such alert.")
+    return str(rows[0][0])
+
+
+def _alert() -> Select:
+    mine = sa.and_(Alert.id == id_parameter("id"), Alert.user_id == id_parameter("user_id"))
+    return sa.select(sa.cast(alert_json(), sa.Text)).where(mine)

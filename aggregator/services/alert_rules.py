@@ -1,0 +1,151 @@
+"""When an alert goes off: one rule for each kind, and what they have in common."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from aggregator.models import AlertKind, Direction
+
+
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """A change of the offers of a product. Prices are the lowest in stock; None where nothing was to be had."""
+
+    number: int  # of the change
+    product_id: UUID
+    at: datetime
+    before: int | None
+    price: int | None
+
+
+@dataclass(slots=True)
+class Watch:
+    """An alert, as far as its rule needs it, and how far it has come."""
+
+    id: UUID
+    user_id: UUID
+    product_id: UUID
+    kind: AlertKind
+    target: int | None
+    basis_points: int | None
+    direction: Direction | None
+    days: int | None
+    cooldown_seconds: int
+    by_mail: bool
+    by_webhook: bool
+    since_number: int
+    base_price: int | None
+    fired_price: int | None
+    cheapest: str | None
+    fired_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Past:
+    """What a rule may ask about what was there before a movement, and what is there now."""
+
+    extremes: Callable[[Watch, Movement], tuple[int | None, int | None]]  # the lowest and the highest price before it
+    cheapest: Callable[[UUID], str | None]  # the offer of a product that is the cheapest now
+
+
+def goes_off(watch: Watch, movement: Movement, past: Past) -> bool:
+    """Whether a movement sets an alert off, after bringing the alert up to it.
+
+    What comes while an alert is silent after the last time does not count as told: a price that is still another
+    one, or still lower, sets it off with the next movement after that.
+    """
+    if movement.number <= watch.since_number:
+        return False
+    _rearm(watch, movement)
+    if not _RULES[watch.kind](watch, movement, past) or _is_silent(watch, movement):
+        return False
+    watch.fired_at, watch.fired_price = movement.at, movement.price
+    if movement.price is not None:
+        watch.base_price = movement.price
+    if watch.kind is AlertKind.CHEAPEST_OFFER:
+        watch.cheapest = past.cheapest(movement.product_id)
+    return True
+
+
+def _rearm(watch: Watch, movement: Movement) -> None:
+    """Make ready again an alert that may go off anew, and one that has not seen a price yet."""
+    if movement.price is None:
+        return
+    if watch.target is not None and movement.price > watch.target:
+        watch.fired_price = None
+    if watch.base_price is None:
+        watch.base_price = movement.price
+
+
+def _is_silent(watch: Watch, movement: Movement) -> bool:
+    return watch.fired_at is not None and movement.at < watch.fired_at + timedelta(seconds=watch.cooldown_seconds)
+
+
+def _below(watch: Watch, movement: Movement, past: Past) -> bool:
+    """At or below the target, for the first time since it was above, or lower than when it was told last."""
+    if movement.price is None or watch.target is None or movement.price > watch.target:
+        return False
+    return watch.fired_price is None or movement.price < watch.fired_price
+
+
+def _change(watch: Watch, movement: Movement, past: Past) -> bool:
+    """By so many percent of the price when it was told last, or when the alert was made."""
+    if movement.price is None or watch.base_price is None or watch.basis_points is None:
+        return False
+    change = movement.price - watch.base_price
+    if change == 0 or watch.direction is (Direction.DOWN if change > 0 else Direction.UP):
+        return False
+    # Multiplied, not divided: from a price of 0 every change is more than any percentage of it.
+    return abs(change) * 10_000 >= watch.basis_points * watch.base_price
+
+
+def _any_change(watch: Watch, movement: Movement, past: Past) -> bool:
+    """Another price than when it was told last, or when the alert was made."""
+    return movement.price is not None and watch.base_price not in (None, movement.price)
+
+
+def _new_low(watch: Watch, movement: Movement, past: Past) -> bool:
+    """Lower than ever before, or than in so many days."""
+    if movement.price is None or (movement.before is not None and movement.price >= movement.before):
+        return False  # without asking the history
+    low, _ = past.extremes(watch, movement)
+    return low is not None and movement.price < low
+
+
+def _new_high(watch: Watch, movement: Movement, past: Past) -> bool:
+    """Higher than ever before, or than in so many days."""
+    if movement.price is None or (movement.before is not None and movement.price <= movement.before):
+        return False
+    _, high = past.extremes(watch, movement)
+    return high is not None and movement.price > high
+
+
+def _back_in_stock(watch: Watch, movement: Movement, past: Past) -> bool:
+    """Something is to be had, and nothing was before."""
+    return movement.before is None and movement.price is not None
+
+
+def _sold_out(watch: Watch, movement: Movement, past: Past) -> bool:
+    """Nothing is to be had, and something was before."""
+    return movement.before is not None and movement.price is None
+
+
+def _cheapest_offer(watch: Watch, movement: Movement, past: Past) -> bool:
+    """Another offer is the cheapest than when it was told last, or when the alert was made."""
+    cheapest = past.cheapest(movement.product_id)
+    if watch.cheapest is None:
+        watch.cheapest = cheapest
+    return cheapest is not None and cheapest != watch.cheapest
+
+
+_RULES: dict[AlertKind, Callable[[Watch, Movement, Past], bool]] = {
+    AlertKind.BELOW: _below,
+    AlertKind.CHANGE: _change,
+    AlertKind.ANY_CHANGE: _any_change,
+    AlertKind.NEW_LOW: _new_low,
+    AlertKind.NEW_HIGH: _new_high,
+    AlertKind.BACK_IN_STOCK: _back_in_stock,
+    AlertKind.SOLD_OUT: _sold_out,
+    AlertKind.CHEAPEST_OFFER: _cheapest_offer,
+}

@@ -1,0 +1,220 @@
+"""What a sync changes reaches the alerts that watch it."""
+
+import json
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from flask import Flask
+
+from aggregator.database import in_transaction, transaction
+from aggregator.models import Alert, AlertKind, Channel, Delivery, Product, User
+from aggregator.services import announcements, catalog
+from tests.builders import edit, make_alert, make_product, make_user, offer_id, stored, sync
+
+pytestmark = pytest.mark.usefixtures("context")
+K = AlertKind
+A, B = offer_id(1), offer_id(2)
+
+
+class Walk:
+    """A product whose offers move, minute by minute."""
+
+    def __init__(self, app: Flask, now) -> None:
+        self.app, self.now, self.product_id = app, now, make_product(app, name="Oak chair")
+
+    def to(self, *prices: int | None, offer: str = A) -> None:
+        for price in prices:
+            self.offers({offer: (1, 0) if price is None else (price, 5)})
+
+    def offers(self, offers: dict[str, tuple[int, int]]) -> None:
+        self.now += timedelta(minutes=1)
+        sync(self.app, self.product_id, offers, self.now)
+
+
+@pytest.fixture
+def walk(app, now) -> Walk:
+    return Walk(app, now)
+
+
+@pytest.fixture
+def user_id(app) -> UUID:
+    return make_user(app)
+
+
+def announce(now) -> None:
+    """All that there is to be announced."""
+    while in_transaction(lambda: announcements.announce("EUR", now))[0]:
+        pass
+
+
+def told(app, alert_id: UUID | None = None) -> list[dict]:
+    """What has been queued, in the order in which it happened."""
+    payloads = [json.loads(delivery.payload) for delivery in stored(app, Delivery)]
+    mine = [each for each in payloads if alert_id is None or each["alert_id"] == str(alert_id)]
+    return sorted(mine, key=lambda payload: payload["at"])
+
+
+def prices(app, alert_id: UUID | None = None) -> list[tuple[int | None, int | None]]:
+    return [(each["price_before"], each["price"]) for each in told(app, alert_id)]
+
+
+class TestEveryKind:
+    @pytest.mark.parametrize(
+        ("kind", "fields", "expected"),
+        [
+            (K.BELOW, {"target": 90}, [(100, 90), (90, 80), (None, 85)]),
+            (K.CHANGE, {"percent": 20.0}, [(90, 80), (85, 120)]),
+            (K.CHANGE, {"percent": 20.0, "direction": "up"}, [(85, 120)]),
+            (K.ANY_CHANGE, {}, [(100, 90), (90, 80), (None, 85), (85, 120)]),
+            (K.NEW_LOW, {}, [(100, 90), (90, 80)]),
+            (K.NEW_HIGH, {}, [(85, 120)]),
+            (K.NEW_LOW, {"days": 1}, [(100, 90), (90, 80)]),
+            (K.BACK_IN_STOCK, {}, [(None, 85)]),
+            (K.SOLD_OUT, {}, [(80, None)]),
+        ],
+    )
+    def test_is_told_of_what_it_waits_for(self, app, walk, user_id, kind, fields, expected):
+        walk.to(100)
+        make_alert(app, user_id, walk.product_id, kind, **fields)
+
+        walk.to(90, 80, None, 85, 120)
+        announce(walk.now)
+
+        if kind is K.BELOW:  # 85 is no further low than 80
+            expected = expected[:2]
+        assert prices(app) == expected
+
+    def test_a_cheapest_offer_is_told_of_when_it_is_another(self, app, walk, user_id):
+        walk.offers({A: (100, 1), B: (110, 1)})
+        make_alert(app, user_id, walk.product_id, K.CHEAPEST_OFFER)
+
+        walk.offers({A: (90, 1), B: (110, 1)})
+        announce(walk.now)
+        assert told(app) == []
+        walk.offers({A: (90, 0), B: (110, 1)})
+        announce(walk.now)
+        assert prices(app) == [(90, 110)]
+
+    def test_a_cheapest_offer_is_told_of_at_the_same_price_too(self, app, walk, user_id):
+        walk.offers({A: (100, 1), B: (100, 1)})
+        make_alert(app, user_id, walk.product_id, K.CHEAPEST_OFFER)
+
+        walk.offers({A: (101, 1), B: (100, 1)})
+        announce(walk.now)
+
+        assert prices(app) == [(100, 100)]
+
+    def test_a_new_low_of_some_days_does_not_see_what_was_before(self, app, walk, user_id):
+        walk.to(50, 100)
+        walk.now += timedelta(days=3)
+        of_two_days = make_alert(app, user_id, walk.product_id, K.NEW_LOW, days=2)
+        ever = make_alert(app, user_id, walk.product_id, K.NEW_LOW)
+
+        walk.to(90)
+        announce(walk.now)
+
+        assert (prices(app, of_two_days), prices(app, ever)) == ([(100, 90)], [])
+
+
+class TestTheMessage:
+    def test_says_what_happened_to_what(self, app, walk, user_id):
+        walk.to(1999)
+        alert_id = make_alert(app, user_id, walk.product_id, K.BELOW, target=1500)
+        walk.to(1499)
+        announce(walk.now)
+
+        (delivery,) = stored(app, Delivery)
+        assert (delivery.channel, delivery.event, delivery.user_id) == (Channel.MAIL, "price.alert", user_id)
+        assert json.loads(delivery.payload) == {
+            "alert_id": str(alert_id),
+            "kind": "below",
+            "text": "The price is at your target, or below it.",
+            "product_id": str(walk.product_id),
+            "product_name": "Oak chair",
+            "price": 1499,
+            "price_before": 1999,
+            "change_percent": -25.01,
+            "currency": "EUR",
+            "at": "2026-05-04T12:32:15.250000Z",
+        }
+
+    def test_has_no_percentage_of_a_price_of_nothing(self, app, walk, user_id):
+        walk.to(0)
+        make_alert(app, user_id, walk.product_id)
+        walk.to(5)
+        announce(walk.now)
+
+        assert [each["change_percent"] for each in told(app)] == [None]
+
+
+class TestWhoIsTold:
+    def test_everybody_who_watches_the_product_and_nobody_else(self, app, walk, user_id):
+        other_product, other_user = make_product(app), make_user(app)
+        walk.to(100)
+        make_alert(app, user_id, walk.product_id)
+        make_alert(app, other_user, walk.product_id)
+        make_alert(app, user_id, other_product)
+        walk.to(90)
+        announce(walk.now)
+
+        assert {delivery.user_id for delivery in stored(app, Delivery)} == {user_id, other_user}
+        assert len(stored(app, Delivery)) == 2
+
+    def test_nobody_whose_alert_or_account_is_switched_off(self, app, walk, user_id):
+        gone = make_user(app)
+        walk.to(100)
+        off = make_alert(app, user_id, walk.product_id)
+        make_alert(app, gone, walk.product_id)
+        edit(app, Alert, Alert.id == off, active=False)
+        edit(app, User, User.id == gone, active=False)
+        walk.to(90)
+        announce(walk.now)
+
+        assert told(app) == []
+
+    def test_nobody_of_what_was_before_the_alert(self, app, walk, user_id):
+        walk.to(100, 90)
+        make_alert(app, user_id, walk.product_id)  # before the last movement is announced
+        announce(walk.now)
+
+        assert told(app) == []
+
+    def test_nobody_of_a_product_that_was_deleted(self, app, walk, user_id):
+        walk.to(100)
+        make_alert(app, user_id, walk.product_id, K.SOLD_OUT)
+        with transaction():
+            catalog.remove(walk.product_id, walk.now + timedelta(minutes=1))
+        announce(walk.now)
+
+        assert told(app) == []
+        assert [alert.active for alert in stored(app, Alert)] == [False]
+        assert stored(app, Product)[0].deleted_at is not None
+
+
+class TestOverTime:
+    def test_an_alert_goes_on_where_it_was(self, app, walk, user_id):
+        walk.to(120)
+        make_alert(app, user_id, walk.product_id, K.BELOW, target=100)
+        for price in (90, 95, 85, 110, 99):
+            walk.to(price)
+            announce(walk.now)
+
+        assert prices(app) == [(120, 90), (95, 85), (110, 99)]
+
+    def test_it_is_the_same_whether_announced_at_once_or_one_by_one(self, app, walk, user_id):
+        walk.to(120)
+        make_alert(app, user_id, walk.product_id, K.BELOW, target=100)
+        walk.to(90, 95, 85, 110, 99)
+        announce(walk.now)
+
+        assert prices(app) == [(120, 90), (95, 85), (110, 99)]
+
+    def test_remembers_when_it_went_off(self, app, walk, user_id):
+        walk.to(120)
+        make_alert(app, user_id, walk.product_id, cooldown_seconds=120)
+        walk.to(110, 100, 90)
+        announce(walk.now)
+
+        assert prices(app) == [(120, 110), (100, 90)]
+        assert stored(app, Alert)[0].fired_at == walk.now

@@ -1,0 +1,199 @@
+"""Walks of a price, and when each kind of alert goes off on the way."""
+
+from datetime import datetime, timedelta
+from itertools import pairwise
+from uuid import UUID, uuid4
+
+import pytest
+
+from aggregator.models import AlertKind, Direction
+from aggregator.services.alert_rules import Movement, Past, Watch, goes_off
+
+K = AlertKind
+BEGIN = datetime.fromisoformat("2026-05-04T12:00:00Z")
+PRODUCT = UUID(int=1)
+DAY = 86_400
+
+
+def make_watch(kind: AlertKind, base: int | None = None, **fields) -> Watch:
+    plain = dict.fromkeys(("target", "basis_points", "direction", "days", "fired_price", "cheapest", "fired_at"))
+    plain |= {"cooldown_seconds": 0, "by_mail": True, "by_webhook": False, "since_number": 0, "base_price": base}
+    return Watch(uuid4(), uuid4(), PRODUCT, kind, **plain | fields)
+
+
+def firings(watch: Watch, *prices: int | None, seconds: int = 60, cheapest: list[str | None] | None = None) -> list:
+    """Which steps of a walk set an alert off; the first price is the one at which the alert was made.
+
+    The past is all prices of the walk so far; cheapest says the cheapest offer at each step.
+    """
+    went_off = []
+    for step, (before, price) in enumerate(pairwise(prices), start=1):
+        movement = Movement(step, PRODUCT, BEGIN + timedelta(seconds=step * seconds), before, price)
+        past = Past(extremes_of(prices[:step], seconds), lambda _, step=step: cheapest[step - 1] if cheapest else None)
+        if goes_off(watch, movement, past):
+            went_off.append(step)
+    return went_off
+
+
+def extremes_of(prices: tuple[int | None, ...], seconds: int):
+    def extremes(watch: Watch, movement: Movement) -> tuple[int | None, int | None]:
+        steps = len(prices) if watch.days is None else watch.days * DAY // seconds
+        asked = [price for price in prices[-steps:] if price is not None]
+        return min(asked, default=None), max(asked, default=None)
+
+    return extremes
+
+
+# The walk begins with the price when the alert is made. In brackets: the steps that set it off.
+BELOW_100 = [
+    ((120, 110, 101), []),
+    ((120, 100), [1]),  # at the target counts
+    ((120, 99, 110, 99), [1, 3]),  # above it, and below it again
+    ((120, 90, 95, 90), [1]),  # not twice for the same price
+    ((120, 90, 95, 92), [1]),
+    ((120, 90, 89, 89, 50), [1, 2, 4]),  # again at a further low
+    ((120, 90, None, 90), [1]),  # sold out for a while at the same price
+    ((120, 90, None, 80), [1, 3]),
+    ((120, None, 90), [2]),
+    ((None, 90), [1]),
+    ((80, 85), [1]),  # below it already: with the first movement
+    ((80, 120, 70), [2]),
+    ((120, 0, 0), [1]),
+]
+CHANGE_10_PERCENT = [
+    ((100, 105, 109), []),
+    ((100, 110), [1]),
+    ((100, 90), [1]),
+    ((100, 105, 110), [2]),  # the sum of small ones
+    ((100, 110, 120, 121), [1, 3]),  # from then on, of the price it told: 121 is 10 % of 110 more
+    ((100, 110, 100, 99), [1, 3]),
+    ((100, None, 100), []),
+    ((100, None, 111), [2]),
+    ((None, 100, 105, 110), [3]),  # the first price there is is what it compares with
+    ((0, 1), [1]),  # from nothing, every price is far
+    ((0, 0), []),
+    ((100, 0, 5), [1, 2]),
+]
+ANY_CHANGE = [
+    ((100, 101, 101, 100), [1, 3]),
+    ((100, None, 100), []),
+    ((100, None, 101), [2]),
+    ((None, 100, 99), [2]),
+    ((0, 1, 0), [1, 2]),
+]
+NEW_LOW = [
+    ((100, 99, 99, 98), [1, 3]),
+    ((100, 120, 110, 100), []),  # the same as before is not lower
+    ((100, 120, 99), [2]),
+    ((100, None, 100, 99), [3]),
+    ((100, None, 99), [2]),
+    ((None, 100), []),  # there was none to be lower than
+    ((1, 0, 0), [1]),
+]
+NEW_HIGH = [
+    ((100, 101, 101, 102), [1, 3]),
+    ((100, 80, 90, 100), []),
+    ((100, None, 101), [2]),
+    ((None, 100), []),
+]
+BACK_IN_STOCK = [
+    ((100, 90, None, None, 90), [4]),
+    ((None, 100, None, 100), [1, 3]),
+    ((None, 0), [1]),
+]
+SOLD_OUT = [
+    ((100, None, None, 100, None), [1, 4]),
+    ((None, None), []),
+    ((0, None), [1]),
+]
+
+
+def walks(table) -> list:
+    return [pytest.param(prices, steps, id="-".join(map(str, prices))) for prices, steps in table]
+
+
+class TestTheKinds:
+    @pytest.mark.parametrize(("prices", "steps"), walks(BELOW_100))
+    def test_below(self, prices, steps):
+        assert firings(make_watch(K.BELOW, prices[0], target=100), *prices) == steps
+
+    @pytest.mark.parametrize(("prices", "steps"), walks(CHANGE_10_PERCENT))
+    def test_change(self, prices, steps):
+        watch = make_watch(K.CHANGE, prices[0], basis_points=1000, direction=Direction.BOTH)
+
+        assert firings(watch, *prices) == steps
+
+    @pytest.mark.parametrize(
+        ("direction", "steps"), [(Direction.UP, [1]), (Direction.DOWN, [2]), (Direction.BOTH, [1, 2])]
+    )
+    def test_change_in_one_direction(self, direction, steps):
+        watch = make_watch(K.CHANGE, 100, basis_points=1000, direction=direction)
+
+        assert firings(watch, 100, 120, 60) == steps
+
+    @pytest.mark.parametrize(("price", "steps"), [(1_250_124, []), (1_250_125, [1]), (1_249_875, [1])])
+    def test_change_is_exact_to_a_hundredth_of_a_percent(self, price, steps):
+        watch = make_watch(K.CHANGE, 1_250_000, basis_points=1, direction=Direction.BOTH)
+
+        assert firings(watch, 1_250_000, price) == steps
+
+    @pytest.mark.parametrize(("prices", "steps"), walks(ANY_CHANGE))
+    def test_any_change(self, prices, steps):
+        assert firings(make_watch(K.ANY_CHANGE, prices[0]), *prices) == steps
+
+    @pytest.mark.parametrize(("prices", "steps"), walks(NEW_LOW))
+    def test_new_low(self, prices, steps):
+        assert firings(make_watch(K.NEW_LOW, prices[0]), *prices) == steps
+
+    def test_new_low_in_some_days_forgets_what_was_before(self):
+        in_two_days, ever = make_watch(K.NEW_LOW, 100, days=2), make_watch(K.NEW_LOW, 100)
+        walk = (100, 50, 80, 80, 80, 70)
+
+        assert firings(in_two_days, *walk, seconds=DAY) == [1, 5]
+        assert firings(ever, *walk, seconds=DAY) == [1]
+
+    @pytest.mark.parametrize(("prices", "steps"), walks(NEW_HIGH))
+    def test_new_high(self, prices, steps):
+        assert firings(make_watch(K.NEW_HIGH, prices[0]), *prices) == steps
+
+    @pytest.mark.parametrize(("prices", "steps"), walks(BACK_IN_STOCK))
+    def test_back_in_stock(self, prices, steps):
+        assert firings(make_watch(K.BACK_IN_STOCK, prices[0]), *prices) == steps
+
+    @pytest.mark.parametrize(("prices", "steps"), walks(SOLD_OUT))
+    def test_sold_out(self, prices, steps):
+        assert firings(make_watch(K.SOLD_OUT, prices[0]), *prices) == steps
+
+    def test_cheapest_offer_looks_at_the_offer_and_not_at_its_price(self):
+        watch = make_watch(K.CHEAPEST_OFFER, 100, cheapest="a")
+
+        steps = firings(watch, 100, 90, 90, 95, None, 95, cheapest=["a", "b", "b", None, "a"])
+
+        assert steps == [2, 5]
+
+    def test_cheapest_offer_takes_the_first_one_there_is_as_known(self):
+        assert firings(make_watch(K.CHEAPEST_OFFER), None, 90, 90, cheapest=["a", "b"]) == [2]
+
+
+class TestSilence:
+    def test_lasts_as_long_as_was_asked_for(self):
+        watch = make_watch(K.ANY_CHANGE, 100, cooldown_seconds=120)
+
+        assert firings(watch, 100, 101, 102, 103, 104, seconds=60) == [1, 3]
+
+    def test_does_not_lose_a_price_that_is_still_news_after_it(self):
+        watch = make_watch(K.BELOW, 120, target=100, cooldown_seconds=180)
+
+        assert firings(watch, 120, 90, 80, 85, 84, seconds=60) == [1, 4]
+
+    def test_compares_with_the_price_that_was_told(self):
+        watch = make_watch(K.CHANGE, 100, basis_points=1000, direction=Direction.BOTH, cooldown_seconds=120)
+
+        assert firings(watch, 100, 110, 200, 115, seconds=60) == [1]
+
+
+class TestBeforeItWasMade:
+    def test_nothing_sets_it_off(self):
+        watch = make_watch(K.ANY_CHANGE, 100, since_number=2)
+
+        assert firings(watch, 100, 101, 102, 103) == [3]
