@@ -30,7 +30,7 @@ class AccountLimits:
     emails_per_account: Limit
 
     @classmethod
-    def of(cls, per_address: int, per_account: int, registrations: int) -> "AccountLimits":
+    def of(cls, *, per_address: int, per_account: int, registrations: int) -> "AccountLimits":
         """So many logins a minute, so many of an account in five, and so many registrations an hour."""
         return cls(
             logins_per_address=Limit("login", per_address, 60.0),

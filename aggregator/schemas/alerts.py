@@ -1,19 +1,12 @@
 """The JSON of alerts."""
 
-from typing import Any
-
-from marshmallow import Schema, ValidationError, fields
+from marshmallow import Schema, fields
 
 from aggregator.models import MAX_PRICE, AlertKind, Direction
 from aggregator.models.alerts import MAX_BASIS_POINTS, MAX_COOLDOWN, MAX_DAYS
 from aggregator.schemas.answers import AnswerSchema
 from aggregator.schemas.fields import Boolean, Integer, Number, Timestamp
 from aggregator.schemas.paging import ListQuerySchema, SortText
-
-
-def _in_hundredths(percent: float) -> None:
-    if abs(percent * 100 - round(percent * 100)) > 1e-6:
-        raise ValidationError("No more than two decimals.")
 
 
 class AlertFieldsSchema(Schema):
@@ -25,6 +18,7 @@ class AlertFieldsSchema(Schema):
     percent = Number(
         minimum=0.01,
         maximum=MAX_BASIS_POINTS / 100,
+        decimals=2,
         metadata={"description": "For `change`: how far from the price when the alert was made, or went off last."},
     )
     direction = fields.Enum(
@@ -41,10 +35,6 @@ class AlertFieldsSchema(Schema):
     )
     by_mail = Boolean()
     by_webhook = Boolean(metadata={"description": "To your webhooks that subscribe to `price.alert`."})
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.fields["percent"].validators.append(_in_hundredths)
 
 
 class AlertInputSchema(AlertFieldsSchema):

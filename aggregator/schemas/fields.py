@@ -34,15 +34,19 @@ class Integer(fields.Integer):
 
 
 class Number(fields.Float):
-    """A number within bounds; no text passes for one."""
+    """A number within bounds, of no more than so many decimals; no text passes for one."""
 
-    def __init__(self, *, minimum: float, maximum: float, **kwargs: Any) -> None:
+    def __init__(self, *, minimum: float, maximum: float, decimals: int | None = None, **kwargs: Any) -> None:
+        self.decimals = decimals
         super().__init__(allow_nan=False, validate=validate.Range(minimum, maximum), **kwargs)
 
     def _validated(self, value: Any) -> Any:
         if isinstance(value, bool | str):
             raise self.make_error("invalid", input=value)
-        return super()._validated(value)
+        number = super()._validated(value)
+        if self.decimals is not None and number is not None and number != round(number, self.decimals):
+            raise ValidationError(f"No more than {self.decimals} decimals.")
+        return number
 
 
 class Boolean(fields.Boolean):

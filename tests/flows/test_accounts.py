@@ -34,13 +34,13 @@ cheap_hash = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash
 
 @pytest.fixture
 def authenticator() -> Authenticator:
-    return Authenticator(Limits(), AccountLimits.of(1000, 1000, 1000), DAY)
+    return Authenticator(Limits(), AccountLimits.of(per_address=1000, per_account=1000, registrations=1000), DAY)
 
 
 @pytest.fixture
 def strict() -> Authenticator:
     """An authenticator at which an account can be tried three times."""
-    return Authenticator(Limits(), AccountLimits.of(1000, 3, 1000), DAY)
+    return Authenticator(Limits(), AccountLimits.of(per_address=1000, per_account=3, registrations=1000), DAY)
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ class TestRegister:
         assert OLD not in user.password_hash
 
     def test_a_network_may_make_so_many_and_no_more(self, app):
-        authenticator = Authenticator(Limits(), AccountLimits.of(1, 1, 2), DAY)
+        authenticator = Authenticator(Limits(), AccountLimits.of(per_address=1, per_account=1, registrations=2), DAY)
 
         def register(address: str) -> UUID:
             name = f"user-{uuid4()}"
@@ -132,7 +132,7 @@ class TestRegister:
         assert len(stored(app, User)) == 3
 
     def test_a_try_that_fails_counts_as_well(self, app):
-        authenticator = Authenticator(Limits(), AccountLimits.of(1, 1, 1), DAY)
+        authenticator = Authenticator(Limits(), AccountLimits.of(per_address=1, per_account=1, registrations=1), DAY)
         with pytest.raises(Invalid):
             authenticator.register({"username": "x", "email": "x", "password": "x"}, HERE)
 
@@ -217,7 +217,7 @@ class TestLimitsOfLogins:
         return found
 
     def test_are_so_many_in_so_long(self):
-        assert AccountLimits.of(30, 10, 20) == AccountLimits(
+        assert AccountLimits.of(per_address=30, per_account=10, registrations=20) == AccountLimits(
             logins_per_address=Limit("login", 30, 60.0),
             logins_per_account=Limit("account", 10, 300.0),
             registrations_per_address=Limit("register", 20, 3600.0),
@@ -252,7 +252,9 @@ class TestLimitsOfLogins:
             strict.login("alice@example.com", OLD, HERE)
 
     def test_a_network_may_try_so_often_whatever_the_name(self, alice):
-        authenticator = Authenticator(Limits(), AccountLimits.of(3, 1000, 1000), DAY)
+        authenticator = Authenticator(
+            Limits(), AccountLimits.of(per_address=3, per_account=1000, registrations=1000), DAY
+        )
 
         assert self.attempts(authenticator, "a", "b", "alice", "c") == [*[Unauthorized] * 3, TooMany]
         assert self.attempts(authenticator, "alice", password=OLD) == [TooMany]
@@ -389,7 +391,9 @@ class TestChangeOfAnAddress:
         assert refusals == [Conflict] * 10 + [TooMany]
 
     def test_it_is_as_good_as_a_registration_to_the_network(self, app, alice):
-        authenticator = Authenticator(Limits(), AccountLimits.of(1000, 1000, 2), DAY)
+        authenticator = Authenticator(
+            Limits(), AccountLimits.of(per_address=1000, per_account=1000, registrations=2), DAY
+        )
         begun = authenticator.login("alice", OLD, HERE)
         authenticator.register({"username": "bob", "email": "bob@example.com", "password": OLD}, HERE)
         authenticator.change(as_(begun), HERE, "new@example.com")

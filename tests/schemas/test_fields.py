@@ -76,6 +76,13 @@ class TestNumber:
         assert refused(self.field, value) == ["Must be greater than or equal to 0 and less than or equal to 5."]
 
 
+    def test_refuses_more_decimals_than_there_may_be(self):
+        field = Number(minimum=0, maximum=5, decimals=2)
+
+        assert [field.deserialize(value) for value in (0.07, 1.1, 3)] == [0.07, 1.1, 3]
+        assert refused(field, 0.125) == ["No more than 2 decimals."]
+
+
 class TestBoolean:
     @pytest.mark.parametrize("value", [True, False])
     def test_takes_true_and_false(self, value):

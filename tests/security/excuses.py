@@ -9,6 +9,8 @@ from schemathesis.core.failures import Failure
 from schemathesis.core.transport import Response
 from schemathesis.openapi.checks import RejectedPositiveData
 
+from aggregator.models import AlertKind
+
 Excuse = Callable[[Failure, Case, Response], bool]
 PRICES = "get.*Price(History|Trend)"
 
@@ -68,7 +70,7 @@ EXCUSES: dict[str, Excuse] = {
     "an If-Match that somebody made up names no version, and a 412 is what it is for": _of_no_version,
     "a pattern cannot say that no name may stand twice in a sort": _sorted_twice,
     "a cursor that somebody made up leads nowhere": refused(
-        "get(Products|ProductOffers|Offers|Users)", "Not a cursor of this list, sorted like this."
+        "get(Products|ProductOffers|Offers|Users|Alerts)", "Not a cursor of this list, sorted like this."
     ),
     "what a period says has to fit together, and a document cannot compare its parameters": refused(
         PRICES,
@@ -82,5 +84,11 @@ EXCUSES: dict[str, Excuse] = {
         "Not an address.",
         "Is among the first that anybody would guess.",
         "Must not be the name or the address.",
+    ),
+    "an alert is for a product that there is, and what it can have and needs depends on its kind": refused(
+        "postAlerts|patchAlert",
+        *("There is no such product.", "Needed for below.", "Needed for change.", "No more than 2 decimals."),
+        *(f"Not for {kind}." for kind in AlertKind),
+        "Nobody would be told: by_mail, by_webhook, or both.",
     ),
 }
