@@ -1,5 +1,7 @@
 """flask products: fill the catalogue from the shell."""
 
+import json
+
 import pytest
 
 from aggregator.models import Feed, Product, Registration
@@ -46,3 +48,32 @@ def test_a_count_that_makes_no_sense_is_a_usage_error(app, runner, count):
 
     assert result.exit_code == 2
     assert stored(app, Product) == []
+
+
+class TestExport:
+    def export(self, runner, *arguments: str):
+        return runner.invoke(args=["products", "export", *arguments])
+
+    def test_writes_a_line_of_json_for_each_product(self, runner):
+        run(runner, "3")
+
+        result = self.export(runner)
+
+        names = {json.loads(line)["name"] for line in result.stdout.splitlines()}
+        assert names == {product["name"] for product in samples.products(3)}
+
+    def test_writes_csv_to_a_file(self, runner, tmp_path):
+        run(runner, "3")
+        file = tmp_path / "products.csv"
+
+        result = self.export(runner, str(file), "--format", "csv", "--with-history")
+
+        header, *lines = file.read_text().splitlines()
+        assert (result.exit_code, result.stdout) == (0, "")
+        assert header.startswith("id,name,")
+        assert header.endswith(",history_at,history_price")
+        assert len(lines) == 3
+
+    def test_of_an_empty_catalogue_is_empty(self, runner):
+        assert self.export(runner).stdout == ""
+        assert self.export(runner, "--format", "csv").stdout.count("\n") == 1

@@ -1,0 +1,105 @@
+"""The catalogue as a file: JSON lines for programs, CSV for spreadsheets."""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from aggregator.database import read
+from aggregator.models import Feed, Product
+from aggregator.services import price_series
+from aggregator.services.catalog_reads import product_json
+from aggregator.services.price_reads import text
+from aggregator.services.price_series import Series
+from aggregator.sql import Select, id_parameter
+
+AT_ONCE = 500
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EVERYTHING = 2**31 - 1
+COLUMNS = (
+    *("id", "name", "description", "brand", "price", "stock", "rating"),
+    *("lowest_price", "offer_count", "offers_synced_at", "created_at", "updated_at"),
+)
+HISTORY_COLUMNS = ("history_at", "history_price")
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+Exported = dict[str, Any]
+
+
+def count() -> int:
+    """How many products there are to export."""
+    number: int = read(_count)[0][0]
+    return number
+
+
+def products(now: datetime, with_history: bool = False) -> Iterator[Exported]:
+    """Every product, as the API shows it; with history, price_history tells what its lowest price has been, and when.
+
+    They come in the order of their ids, some hundred of them at a time: it does not matter how many there are.
+    """
+    after = UUID(int=0)
+    while rows := read(_products, after=str(after), limit=AT_ONCE):
+        for row in rows:
+            product = json.loads(row[0])
+            after = UUID(product["id"])
+            if with_history:
+                product["price_history"] = _history(after, now)
+            yield product
+
+
+def json_lines(products: Iterable[Exported]) -> Iterator[str]:
+    """Products as lines of JSON."""
+    for product in products:
+        yield json.dumps(product, ensure_ascii=False, separators=(",", ":")) + "\n"
+
+
+def csv_lines(products: Iterable[Exported], with_history: bool = False) -> Iterator[str]:
+    """Products as lines of CSV, the first one with the names of the columns; with history, a line for each price.
+
+    What a spreadsheet would take for a formula has an apostrophe before it.
+    """
+    yield _line([*COLUMNS, *(HISTORY_COLUMNS if with_history else ())])
+    for product in products:
+        cells = [_cell(product[name]) for name in COLUMNS]
+        if not with_history:
+            yield _line(cells)
+        for point in product.get("price_history") or ([{"at": None, "price": None}] if with_history else []):
+            yield _line([*cells, _cell(point["at"]), _cell(point["price"])])
+
+
+def _line(cells: Iterable[Any]) -> str:
+    line = io.StringIO()
+    csv.writer(line).writerow(cells)
+    return line.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
+
+
+def _history(product_id: UUID, now: datetime) -> list[dict[str, Any]]:
+    found = price_series.changes(Series.of_product(product_id), EPOCH, now, EVERYTHING)
+    return [{"at": text(at), "price": price} for at, price in found.points]
+
+
+def _products() -> Select:
+    return (
+        _living(sa.select(sa.cast(product_json(), sa.Text)))
+        .where(Product.id > id_parameter("after"))
+        .order_by(Product.id)
+        .limit(sa.bindparam("limit", type_=sa.Integer))
+    )
+
+
+def _count() -> Select:
+    return _living(sa.select(sa.func.count()))
+
+
+def _living(statement: Select) -> Select:
+    products = statement.select_from(sa.join(Product, Feed, Feed.product_id == Product.id))
+    return products.where(Product.deleted_at.is_(None))
