@@ -29,7 +29,7 @@ from aggregator.flows.access import TokenSource
 from aggregator.flows.claims import claim_name
 from aggregator.flows.verdicts import TAKEN
 from aggregator.models import Endpoint
-from aggregator.services import access, catalog, catalog_reads, feeds, idempotency
+from aggregator.services import access, catalog, catalog_reads, feed_endings, feeds, idempotency
 from aggregator.services.feeds import Claimed
 from aggregator.services.idempotency import Earlier, RequestKey
 
@@ -128,7 +128,7 @@ def _call(tokens: TokenSource, token: AccessToken, product: Claimed, request_id:
 
 
 def _note_registered(product: Claimed, fingerprint: str) -> None:
-    feeds.registered([product], fingerprint, utcnow())
+    feed_endings.registered([product], fingerprint, utcnow())
     closed = [access.close_circuit(endpoint) for endpoint in (Endpoint.AUTH, Endpoint.REGISTER)]
     if any(closed):
         feeds.hurry()
@@ -137,7 +137,7 @@ def _note_registered(product: Claimed, fingerprint: str) -> None:
 def _leave_to_the_worker(product: Claimed, error: OffersError) -> None:
     log.warning("product not registered", product_id=product.product_id, reason=error.reason)
     pause = max(feeds.registration_pause(1), error.retry_after or 0.0)
-    feeds.not_registered([product], [error.reason], [access.jittered(pause)])
+    feed_endings.not_registered([product], [error.reason], [access.jittered(pause)])
 
 
 def _withdraw(product: Claimed, key: RequestKey | None) -> None:

@@ -10,7 +10,7 @@ import structlog
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from aggregator.database import database_now, in_transaction
-from aggregator.services import feeds, sync
+from aggregator.services import feed_endings, sync
 from aggregator.services.feeds import Claimed
 
 BATCH_PRODUCTS = 1_000
@@ -92,12 +92,12 @@ def write(batch: Batch, fingerprint: str) -> Counter[str]:
 def _write(batch: Batch, fingerprint: str) -> Counter[str]:
     now = database_now()
     done = Counter(
-        failed=len(feeds.failed(*_columns(batch.failed, 3))),
-        registered=len(feeds.registered(batch.registered, fingerprint, now)),
-        not_registered=len(feeds.not_registered(*_columns(batch.not_registered, 3))),
-        refused=len(feeds.refused(*_columns(batch.refused, 2))),
+        failed=len(feed_endings.failed(*_columns(batch.failed, 3))),
+        registered=len(feed_endings.registered(batch.registered, fingerprint, now)),
+        not_registered=len(feed_endings.not_registered(*_columns(batch.not_registered, 3))),
+        refused=len(feed_endings.refused(*_columns(batch.refused, 2))),
     )
-    feeds.release(batch.released)
+    feed_endings.release(batch.released)
     return done + sync.apply(batch.answers, now) if batch.answers else done
 
 
@@ -114,5 +114,5 @@ def _raise_if_away(error: DBAPIError) -> None:
 
 def _give_up(batch: Batch) -> Counter[str]:
     failed = [(answer.product, "could not be stored", answer.due_in) for answer in batch.answers]
-    feeds.failed(*_columns(failed, 3))
+    feed_endings.failed(*_columns(failed, 3))
     return Counter()

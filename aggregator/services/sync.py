@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from aggregator.clients.offer_rows import OfferRows
 from aggregator.clients.offer_rows import Row as OfferRow
 from aggregator.database import tune_for_batches
-from aggregator.services import feeds, offer_writes
+from aggregator.services import feed_endings, offer_writes
 from aggregator.services.feeds import Claimed
 from aggregator.services.offer_writes import Changes, Stored
 
@@ -40,7 +40,7 @@ def apply(answers: Sequence[Answer], now: datetime) -> Counter[str]:
     stored = offer_writes.stored([a.product.product_id for a in news if a.offers and a.offers.before is None])
     changes = _changes(news, stored, moment)
     summaries = [changes.summaries.get(answer.product.product_id, NO_NEWS) for answer in answers]
-    ours = feeds.synced(
+    ours = feed_endings.synced(
         [answer.product for answer in answers],
         [answer.digest for answer in answers],
         [answer.due_in for answer in answers],
