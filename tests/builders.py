@@ -32,7 +32,7 @@ from aggregator.models import (
     User,
     Webhook,
 )
-from aggregator.services import alerts, feeds, sign_ins
+from aggregator.services import alerts, categories, feeds, sign_ins
 from aggregator.services.accounts import folded
 from aggregator.services.feeds import Claimed
 from aggregator.services.passwords import NOBODYS
@@ -87,17 +87,25 @@ def sign_in(app: Flask, user_id: UUID) -> dict[str, Any]:
 
 
 def make_alert(
-    app: Flask, user_id: UUID, product_id: UUID, kind: AlertKind = AlertKind.ANY_CHANGE, **fields: Any
+    app: Flask, user_id: UUID, product_id: UUID | None, kind: AlertKind = AlertKind.ANY_CHANGE, **fields: Any
 ) -> UUID:
-    """An alert of a user, made now; its fields as POST /api/v1/alerts takes them."""
+    """An alert of a user, made now; its fields as POST /api/v1/alerts takes them, product_id None for a category's."""
+    subject = {} if product_id is None else {"product_id": product_id}
+    told = {"kind": kind, "by_mail": True, "by_webhook": False}
     with app.app_context():
-        return in_transaction(
-            lambda: alerts.add(
-                user_id,
-                {"product_id": product_id, "kind": kind, "by_mail": True, "by_webhook": False} | fields,
-                utcnow(),
-            )
-        )
+        return in_transaction(lambda: alerts.add(user_id, told | subject | fields, utcnow()))
+
+
+def make_category(app: Flask, name: str | None = None, **fields: Any) -> UUID:
+    """A category in the database."""
+    name = name or f"Category {next(_numbers)}"
+    with app.app_context():
+        return in_transaction(lambda: categories.add({"name": name} | fields, utcnow()))
+
+
+def bearer(token: str) -> dict[str, str]:
+    """The header that brings a token."""
+    return {"Authorization": f"Bearer {token}"}
 
 
 def make_webhook(
@@ -127,11 +135,6 @@ def make_delivery(app: Flask, webhook_id: UUID, data: Mapping[str, Any] | None =
         db.session.add(Delivery(**delivery, webhook_id=webhook_id, user_id=user_id, channel=channel, payload=payload))
     delivery_id: UUID = delivery["id"]
     return delivery_id
-
-
-def bearer(token: str) -> dict[str, str]:
-    """The header that brings a token."""
-    return {"Authorization": f"Bearer {token}"}
 
 
 def make_offer(

@@ -2,15 +2,26 @@
 
 from aggregator.models.access import Access, Circuit, Endpoint
 from aggregator.models.accounts import Role, SignIn, User
-from aggregator.models.alerts import Alert, AlertKind, Direction
+from aggregator.models.alerts import Alert, AlertKind, AlertState, Direction
 from aggregator.models.base import MAX_PRICE, MAX_STOCK, Base
-from aggregator.models.catalog import Product
+from aggregator.models.catalog import Category, Product
 from aggregator.models.changes import Change, ChangeKind, ChangeReader
 from aggregator.models.feeds import Feed, Registration
 from aggregator.models.idempotency import IdempotencyKey
+from aggregator.models.images import Image, ImageBlob, ImageStatus, Variant
 from aggregator.models.jobs import JobRun, RunStatus, Worker
 from aggregator.models.limits import RateLimit
 from aggregator.models.offers import Offer, PricePoint, ProductPricePoint
+from aggregator.models.orders import (
+    Cart,
+    CartItem,
+    MovementKind,
+    Order,
+    OrderEvent,
+    OrderItem,
+    OrderStatus,
+    StockMovement,
+)
 from aggregator.models.outbox import Channel, Delivery, DeliveryStatus, Event, Subscription, Webhook
 from aggregator.models.price_buckets import PriceBucket, ProductPriceBucket
 
@@ -20,7 +31,11 @@ __all__ = [
     "Access",
     "Alert",
     "AlertKind",
+    "AlertState",
     "Base",
+    "Cart",
+    "CartItem",
+    "Category",
     "Change",
     "ChangeKind",
     "ChangeReader",
@@ -33,8 +48,16 @@ __all__ = [
     "Event",
     "Feed",
     "IdempotencyKey",
+    "Image",
+    "ImageBlob",
+    "ImageStatus",
     "JobRun",
+    "MovementKind",
     "Offer",
+    "Order",
+    "OrderEvent",
+    "OrderItem",
+    "OrderStatus",
     "PriceBucket",
     "PricePoint",
     "Product",
@@ -45,8 +68,10 @@ __all__ = [
     "Role",
     "RunStatus",
     "SignIn",
+    "StockMovement",
     "Subscription",
     "User",
+    "Variant",
     "Webhook",
     "Worker",
 ]

@@ -38,7 +38,7 @@ class Direction(StrEnum):
 
 
 class Alert(Base):
-    """A user's wish to be told when the price of a product does something, and how far that has come."""
+    """A user's wish to be told when the price of a product does something."""
 
     __tablename__ = "alerts"
     __table_args__ = (
@@ -46,6 +46,7 @@ class Alert(Base):
         within("basis_points", MAX_BASIS_POINTS),
         within("days", MAX_DAYS),
         within("cooldown_seconds", MAX_COOLDOWN),
+        sa.CheckConstraint("(product_id IS NULL) <> (category_id IS NULL)", name="product_or_category"),
         sa.CheckConstraint("(kind = 'below') = (target IS NOT NULL)", name="target_given"),
         sa.CheckConstraint("(kind = 'change') = (basis_points IS NOT NULL)", name="basis_points_given"),
         sa.CheckConstraint("(kind = 'change') = (direction IS NOT NULL)", name="direction_given"),
@@ -53,7 +54,9 @@ class Alert(Base):
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
     user_id: Mapped[UUID] = mapped_column(sa.ForeignKey("users.id"), index=True)
-    product_id: Mapped[UUID] = mapped_column(sa.ForeignKey("products.id"), index=True)
+    # One product, or all those of a category and its parts.
+    product_id: Mapped[UUID | None] = mapped_column(sa.ForeignKey("products.id"), index=True)
+    category_id: Mapped[UUID | None] = mapped_column(sa.ForeignKey("categories.id", ondelete="CASCADE"), index=True)
     kind: Mapped[AlertKind] = mapped_column(choice(AlertKind, closed=False))
     target: Mapped[int | None] = mapped_column(sa.BigInteger)  # of below
     basis_points: Mapped[int | None]  # of change: hundredths of a percent
@@ -64,11 +67,19 @@ class Alert(Base):
     by_webhook: Mapped[bool] = mapped_column(default=False)
     active: Mapped[bool] = mapped_column(default=True)
 
-    # How far it has come.
     since_number: Mapped[int] = mapped_column(sa.BigInteger)  # of the last change before it was made, or edited
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+
+class AlertState(Base):
+    """How far an alert has come with a product. There is none before the first movement that it sees."""
+
+    __tablename__ = "alert_states"
+
+    alert_id: Mapped[UUID] = mapped_column(sa.ForeignKey("alerts.id", ondelete="CASCADE"), primary_key=True)
+    product_id: Mapped[UUID] = mapped_column(sa.ForeignKey("products.id"), primary_key=True)
     base_price: Mapped[int | None] = mapped_column(sa.BigInteger)  # of which a change is a change
     fired_price: Mapped[int | None] = mapped_column(sa.BigInteger)  # of below: null while it is armed
     cheapest: Mapped[str | None] = mapped_column(sa.String(UPSTREAM_ID_LENGTH))  # the offer, when it was last seen
     fired_at: Mapped[datetime | None]
-    created_at: Mapped[datetime]
-    updated_at: Mapped[datetime]

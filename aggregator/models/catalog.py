@@ -1,7 +1,7 @@
-"""The products of the catalogue."""
+"""The products of the catalogue, and its parts."""
 
 from datetime import datetime
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
@@ -11,6 +11,26 @@ from aggregator.models.base import MAX_PRICE, MAX_STOCK, Base, no_longer_than, w
 NAME_LENGTH = 255
 DESCRIPTION_LENGTH = 20_000
 BRAND_LENGTH = 120
+CATEGORY_LENGTH = 120
+
+
+class Category(Base):
+    """A part of the catalogue, which may have parts itself."""
+
+    __tablename__ = "categories"
+    __table_args__ = (
+        sa.CheckConstraint("length(name) >= 1", name="name_given"),
+        no_longer_than("name", CATEGORY_LENGTH),
+        no_longer_than("slug", CATEGORY_LENGTH),
+        sa.CheckConstraint("parent_id <> id", name="parent"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    name: Mapped[str] = mapped_column(sa.String(CATEGORY_LENGTH))
+    slug: Mapped[str] = mapped_column(sa.String(CATEGORY_LENGTH), unique=True)  # its name in URLs
+    parent_id: Mapped[UUID | None] = mapped_column(sa.ForeignKey("categories.id"), index=True)
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
 
 
 class Product(Base):
@@ -39,6 +59,7 @@ class Product(Base):
     name: Mapped[str] = mapped_column(sa.String(NAME_LENGTH))
     description: Mapped[str] = mapped_column(sa.Text)
     brand: Mapped[str | None] = mapped_column(sa.String(BRAND_LENGTH))
+    category_id: Mapped[UUID | None] = mapped_column(sa.ForeignKey("categories.id"), index=True)
     price: Mapped[int | None] = mapped_column(sa.BigInteger)  # the house's own; null: not sold here
     stock: Mapped[int] = mapped_column(default=0)
     rating: Mapped[float | None] = mapped_column(sa.Float)

@@ -28,6 +28,11 @@ class Event(StrEnum):
     OFFERS_CHANGED = "offers.changed"
     PRICE_ALERT = "price.alert"
     DAILY = "daily"  # by mail only
+    TEST = "webhook.test"  # to one webhook, when its user asks for it
+
+
+# What a webhook can subscribe to.
+SUBSCRIBABLE = (Event.PRODUCT_CREATED, Event.OFFERS_CHANGED, Event.PRICE_ALERT)
 
 
 class DeliveryStatus(StrEnum):

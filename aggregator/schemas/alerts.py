@@ -40,7 +40,8 @@ class AlertFieldsSchema(Schema):
 class AlertInputSchema(AlertFieldsSchema):
     """A new alert."""
 
-    product_id = fields.UUID(required=True)
+    product_id = fields.UUID(metadata={"description": "The product to watch; either this or a category."})
+    category_id = fields.UUID(metadata={"description": "All products in it, and in its parts, each by itself."})
     kind = fields.Enum(
         AlertKind,
         by_value=fields.String,
@@ -66,7 +67,8 @@ class AlertSchema(AnswerSchema):
     """A wish to be told."""
 
     id = fields.UUID()
-    product_id = fields.UUID()
+    product_id = fields.UUID(allow_none=True)
+    category_id = fields.UUID(allow_none=True)
     kind = fields.Enum(AlertKind, by_value=fields.String)
     target = fields.Integer(allow_none=True)
     percent = fields.Float(allow_none=True)
@@ -86,5 +88,6 @@ class AlertsQuerySchema(ListQuerySchema):
 
     sort = SortText("created_at")
     product_id = fields.UUID()
+    category_id = fields.UUID()
     kind = fields.Enum(AlertKind, by_value=fields.String)
     active = fields.Boolean()

@@ -1,27 +1,25 @@
 """Sets alerts off: takes the changes of offers to the alerts that watch them. The caller owns the transaction."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
 
-from aggregator.database import db, dialect
-from aggregator.models import Alert, AlertKind, ChangeKind, Channel, Event, Product, User
-from aggregator.models.base import table_of
-from aggregator.models.types import GUID, TIMESTAMP_FORMAT, UTCDateTime
+from aggregator.database import db
+from aggregator.models import Alert, AlertKind, ChangeKind, Channel, Event, Product
+from aggregator.models.types import TIMESTAMP_FORMAT
 from aggregator.services import price_reads, price_series, webhooks
 from aggregator.services.alert_rules import Movement, Past, Watch, goes_off
+from aggregator.services.alert_watches import state, store, watching
 from aggregator.services.alerts import cheapest_offer
 from aggregator.services.changes import Recorded
 from aggregator.services.outbox import Message
 from aggregator.services.price_series import Series, microsecond
-from aggregator.sql import Rows
 
-ALERTS = table_of(Alert)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 TEXTS = {
     AlertKind.BELOW: "The price is at your target, or below it.",
@@ -33,7 +31,6 @@ TEXTS = {
     AlertKind.SOLD_OUT: "It is sold out.",
     AlertKind.CHEAPEST_OFFER: "Another offer is the cheapest now.",
 }
-State = tuple[int | None, int | None, str | None, datetime | None]
 Fired = list[tuple[Watch, Movement]]
 
 
@@ -45,13 +42,12 @@ def set_off(changes: Sequence[Recorded], currency: str) -> list[Message]:
         for change in changes
         if change.kind is ChangeKind.OFFERS
     ]
-    watches = _watches(movements)
-    if not watches:
-        return []
-    before = {watch.id: _state(watch) for of_product in watches.values() for watch in of_product}
+    watches = watching(movements)
+    everybody = list(chain.from_iterable(watches.values()))
+    before = [state(watch) for watch in everybody]
     past = Past(_extremes, cache(cheapest_offer))
     fired = [(watch, m) for m in movements for watch in watches.get(m.product_id, ()) if goes_off(watch, m, past)]
-    _store([watch for of_product in watches.values() for watch in of_product if _state(watch) != before[watch.id]])
+    store([watch for watch, was in zip(everybody, before, strict=True) if state(watch) != was])
     return list(_messages(fired, currency))
 
 
@@ -60,54 +56,12 @@ def _retire(product_ids: Sequence[UUID]) -> None:
         db.session.execute(sa.update(Alert).where(Alert.product_id.in_(product_ids)).values(active=False))
 
 
-def _watches(movements: Sequence[Movement]) -> dict[UUID, list[Watch]]:
-    """The alerts that movements may set off, by product, locked against edits."""
-    touched = {movement.product_id for movement in movements}
-    moved = {movement.product_id for movement in movements if movement.before != movement.price}
-    concerned = sa.or_(
-        Alert.product_id.in_(moved),
-        sa.and_(Alert.product_id.in_(touched), Alert.kind == AlertKind.CHEAPEST_OFFER),
-    )
-    rows = db.session.execute(
-        sa.select(*(ALERTS.c[field.name] for field in fields(Watch)))
-        .join_from(Alert, User, User.id == Alert.user_id)
-        .where(concerned, Alert.active, User.active)
-        .order_by(Alert.id)
-        .with_for_update(of=Alert)
-    )
-    watches: dict[UUID, list[Watch]] = {}
-    for row in rows:
-        watches.setdefault(row.product_id, []).append(Watch(*row))
-    return watches
-
-
 def _extremes(watch: Watch, movement: Movement) -> tuple[int | None, int | None]:
     """The lowest and the highest price before a movement, as far back as an alert looks."""
     since = EPOCH if watch.days is None else movement.at - timedelta(days=watch.days)
     series = Series.of_product(movement.product_id)
     (stretch,) = price_series.stretches(series, [microsecond(since), microsecond(movement.at)])
     return stretch.low, stretch.high
-
-
-def _state(watch: Watch) -> State:
-    return watch.base_price, watch.fired_price, watch.cheapest, watch.fired_at
-
-
-def _store(watches: Sequence[Watch]) -> None:
-    """Write how far alerts have come."""
-    if watches:
-        rows, statement = _update(dialect())
-        columns = zip(*((str(watch.id), *_state(watch)) for watch in watches), strict=True)
-        db.session.connection().execute(statement, rows.parameters(*columns))
-
-
-@cache
-def _update(dialect: str) -> tuple[Rows, sa.Executable]:
-    prices = {"base_price": sa.BigInteger(), "fired_price": sa.BigInteger()}
-    rows = Rows(dialect, id=GUID(), **prices, cheapest=sa.Text(), fired_at=UTCDateTime())
-    new = rows.columns
-    state = {name: new[name] for name in ("base_price", "fired_price", "cheapest", "fired_at")}
-    return rows, sa.update(ALERTS).where(ALERTS.c.id == new.id).values(state)
 
 
 def _messages(fired: Fired, currency: str) -> Iterable[Message]:

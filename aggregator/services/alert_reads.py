@@ -8,11 +8,13 @@ import sqlalchemy as sa
 
 from aggregator.database import read
 from aggregator.errors import NotFound
-from aggregator.models import Alert, AlertKind
+from aggregator.models import Alert, AlertKind, AlertState
 from aggregator.models.base import table_of
 from aggregator.services import listing, paging
 from aggregator.services.listing import Listing, Page
 from aggregator.sql import Select, id_parameter, json_bool, json_object, json_time
+
+FIRED_AT = sa.select(sa.func.max(AlertState.fired_at)).where(AlertState.alert_id == Alert.id).scalar_subquery()
 
 
 def alert_json() -> json_object:
@@ -21,6 +23,7 @@ def alert_json() -> json_object:
         {
             "id": Alert.id,
             "product_id": Alert.product_id,
+            "category_id": Alert.category_id,
             "kind": Alert.kind,
             "target": Alert.target,
             "percent": sa.cast(Alert.basis_points, sa.Float) / 100.0,
@@ -30,7 +33,7 @@ def alert_json() -> json_object:
             "by_mail": json_bool(Alert.by_mail),
             "by_webhook": json_bool(Alert.by_webhook),
             "active": json_bool(Alert.active),
-            "fired_at": json_time(Alert.fired_at),
+            "fired_at": json_time(FIRED_AT),
             "created_at": json_time(Alert.created_at),
             "updated_at": json_time(Alert.updated_at),
         }
@@ -48,6 +51,7 @@ ALERTS = Listing(
     filters={
         "user_id": Alert.user_id == id_parameter("user_id"),
         "product_id": Alert.product_id == id_parameter("product_id"),
+        "category_id": Alert.category_id == id_parameter("category_id"),
         "kind": sa.cast(Alert.kind, sa.String) == sa.bindparam("kind", type_=sa.String),
         "active": {True: Alert.active.is_(True), False: Alert.active.is_(False)},
     },

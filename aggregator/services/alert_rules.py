@@ -21,7 +21,7 @@ class Movement:
 
 @dataclass(slots=True)
 class Watch:
-    """An alert, as far as its rule needs it, and how far it has come."""
+    """An alert that watches a product, as far as its rule needs it, and how far it has come with that product."""
 
     id: UUID
     user_id: UUID
@@ -35,10 +35,10 @@ class Watch:
     by_mail: bool
     by_webhook: bool
     since_number: int
-    base_price: int | None
-    fired_price: int | None
-    cheapest: str | None
-    fired_at: datetime | None
+    base_price: int | None = None
+    fired_price: int | None = None
+    cheapest: str | None = None
+    fired_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -70,12 +70,10 @@ def goes_off(watch: Watch, movement: Movement, past: Past) -> bool:
 
 def _rearm(watch: Watch, movement: Movement) -> None:
     """Make ready again an alert that may go off anew, and one that has not seen a price yet."""
-    if movement.price is None:
-        return
-    if watch.target is not None and movement.price > watch.target:
-        watch.fired_price = None
     if watch.base_price is None:
-        watch.base_price = movement.price
+        watch.base_price = movement.price if movement.before is None else movement.before
+    if watch.target is not None and movement.price is not None and movement.price > watch.target:
+        watch.fired_price = None
 
 
 def _is_silent(watch: Watch, movement: Movement) -> bool:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from aggregator.database import db
 from aggregator.errors import Conflict, Invalid, NotFound
-from aggregator.models import Alert, AlertKind, Direction, Feed, Offer
+from aggregator.models import Alert, AlertKind, AlertState, Category, Direction, Feed, Offer
 from aggregator.services import accounts, changes
 from aggregator.services.offer_reads import OPEN
 
@@ -30,13 +30,11 @@ def add(user_id: UUID, fields: Mapping[str, Any], now: datetime) -> UUID:
     accounts.get(user_id)  # locks: two requests at once must not both find room for one
     if (db.session.scalar(sa.select(sa.func.count()).where(Alert.user_id == user_id)) or 0) >= MAX_ALERTS:
         raise Conflict(f"You have {MAX_ALERTS} alerts already; delete one first.")
-    if db.session.get(Feed, fields["product_id"]) is None:
-        raise Invalid(errors={"json": {"product_id": ["There is no such product."]}})
-    alert = Alert(id=uuid4(), user_id=user_id, created_at=now)
+    _check_subject(fields.get("product_id"), fields.get("category_id"))
+    alert = Alert(id=uuid4(), user_id=user_id, since_number=0, created_at=now)
     if fields["kind"] is AlertKind.CHANGE:
         alert.direction = Direction.BOTH
     _set(alert, fields, now)
-    db.session.add(alert)
     return alert.id
 
 
@@ -50,6 +48,16 @@ def change(user_id: UUID, alert_id: UUID, fields: Mapping[str, Any], now: dateti
 def remove(user_id: UUID, alert_id: UUID) -> None:
     """Delete an alert of a user. NotFound if there is none."""
     db.session.delete(_of(user_id, alert_id))
+
+
+def _check_subject(product_id: UUID | None, category_id: UUID | None) -> None:
+    """Return if there is what an alert is to watch: a product, or a category."""
+    if (product_id is None) == (category_id is None):
+        raise Invalid("An alert watches one product or one category: product_id, or category_id.")
+    if product_id is not None and db.session.get(Feed, product_id) is None:
+        raise Invalid(errors={"json": {"product_id": ["There is no such product."]}})
+    if category_id is not None and db.session.get(Category, category_id) is None:
+        raise Invalid(errors={"json": {"category_id": ["There is no such category."]}})
 
 
 def _of(user_id: UUID, alert_id: UUID) -> Alert:
@@ -77,17 +85,19 @@ def _set(alert: Alert, fields: Mapping[str, Any], now: datetime) -> None:
             setattr(alert, name, value)
     if not (alert.by_mail or alert.by_webhook):
         raise Invalid("Nobody would be told: by_mail, by_webhook, or both.")
+    _begin(alert, now)
+
+
+def _begin(alert: Alert, now: datetime) -> None:
+    """Have an alert see what comes from now on, and forget what it has seen."""
     alert.updated_at = now
-    _begin(alert)
-
-
-def _begin(alert: Alert) -> None:
-    """Have an alert see what comes from now on, beginning with the prices as they are."""
-    alert.fired_price = alert.fired_at = None
-    alert.cheapest = cheapest_offer(alert.product_id)
+    db.session.add(alert)
+    db.session.flush()
+    db.session.execute(sa.delete(AlertState).where(AlertState.alert_id == alert.id))
+    if alert.product_id is not None and alert.kind is AlertKind.CHEAPEST_OFFER:
+        cheapest = cheapest_offer(alert.product_id)
+        db.session.add(AlertState(alert_id=alert.id, product_id=alert.product_id, cheapest=cheapest))
     alert.since_number = changes.last_number()
-    # Only now: what is committed with a later number can not be in it, and everything with an earlier one is.
-    alert.base_price = db.session.scalar(sa.select(Feed.lowest_price).where(Feed.product_id == alert.product_id))
 
 
 def cheapest_offer(product_id: UUID) -> str | None:

@@ -88,40 +88,70 @@ def upgrade():
     sa.PrimaryKeyConstraint('product_id', 'starts_at', name=op.f('pk_product_price_buckets')),
     sqlite_with_rowid=False
     )
+    op.create_table('categories',
+    sa.Column('id', GUID(), nullable=False),
+    sa.Column('name', sa.String(length=120), nullable=False),
+    sa.Column('slug', sa.String(length=120), nullable=False),
+    sa.Column('parent_id', GUID(), nullable=True),
+    sa.Column('created_at', UTCDateTime(), nullable=False),
+    sa.Column('updated_at', UTCDateTime(), nullable=False),
+    sa.CheckConstraint('length(name) <= 120', name=op.f('ck_categories_name_length')),
+    sa.CheckConstraint('length(name) >= 1', name=op.f('ck_categories_name_given')),
+    sa.CheckConstraint('length(slug) <= 120', name=op.f('ck_categories_slug_length')),
+    sa.CheckConstraint('parent_id <> id', name=op.f('ck_categories_parent')),
+    sa.ForeignKeyConstraint(['parent_id'], ['categories.id'], name=op.f('fk_categories_parent_id_categories')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_categories')),
+    sa.UniqueConstraint('slug', name=op.f('uq_categories_slug'))
+    )
+    with op.batch_alter_table('categories', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_categories_parent_id'), ['parent_id'], unique=False)
+
     op.create_table('alerts',
     sa.Column('id', GUID(), nullable=False),
     sa.Column('user_id', GUID(), nullable=False),
-    sa.Column('product_id', GUID(), nullable=False),
+    sa.Column('product_id', GUID(), nullable=True),
+    sa.Column('category_id', GUID(), nullable=True),
     sa.Column('kind', sa.Enum('below', 'change', 'any_change', 'new_low', 'new_high', 'back_in_stock', 'sold_out', 'cheapest_offer', name='alertkind', native_enum=False, length=16), nullable=False),
     sa.Column('target', sa.BigInteger(), nullable=True),
     sa.Column('basis_points', sa.Integer(), nullable=True),
-    sa.Column('direction', sa.Enum('up', 'down', 'both', name='direction', native_enum=False, create_constraint=True, length=16), nullable=False),
+    sa.Column('direction', sa.Enum('up', 'down', 'both', name='direction', native_enum=False, create_constraint=True, length=16), nullable=True),
     sa.Column('days', sa.Integer(), nullable=True),
-    sa.Column('cooldown', sa.Integer(), nullable=False),
+    sa.Column('cooldown_seconds', sa.Integer(), nullable=False),
     sa.Column('by_mail', sa.Boolean(), nullable=False),
     sa.Column('by_webhook', sa.Boolean(), nullable=False),
     sa.Column('active', sa.Boolean(), nullable=False),
-    sa.Column('read_until', sa.BigInteger(), nullable=False),
-    sa.Column('base_price', sa.BigInteger(), nullable=True),
-    sa.Column('fired_price', sa.BigInteger(), nullable=True),
-    sa.Column('cheapest', sa.String(length=36), nullable=True),
-    sa.Column('fired_at', UTCDateTime(), nullable=True),
+    sa.Column('since_number', sa.BigInteger(), nullable=False),
     sa.Column('created_at', UTCDateTime(), nullable=False),
     sa.Column('updated_at', UTCDateTime(), nullable=False),
+    sa.CheckConstraint('(product_id IS NULL) <> (category_id IS NULL)', name=op.f('ck_alerts_product_or_category')),
     sa.CheckConstraint("(kind = 'below') = (target IS NOT NULL)", name=op.f('ck_alerts_target_given')),
     sa.CheckConstraint("(kind = 'change') = (basis_points IS NOT NULL)", name=op.f('ck_alerts_basis_points_given')),
+    sa.CheckConstraint("(kind = 'change') = (direction IS NOT NULL)", name=op.f('ck_alerts_direction_given')),
     sa.CheckConstraint('basis_points BETWEEN 0 AND 1000000', name=op.f('ck_alerts_basis_points')),
-    sa.CheckConstraint('cooldown BETWEEN 0 AND 31536000', name=op.f('ck_alerts_cooldown')),
+    sa.CheckConstraint('cooldown_seconds BETWEEN 0 AND 31536000', name=op.f('ck_alerts_cooldown_seconds')),
     sa.CheckConstraint('days BETWEEN 0 AND 3650', name=op.f('ck_alerts_days')),
     sa.CheckConstraint('target BETWEEN 0 AND 1000000000000', name=op.f('ck_alerts_target')),
+    sa.ForeignKeyConstraint(['category_id'], ['categories.id'], name=op.f('fk_alerts_category_id_categories'), ondelete='CASCADE'),
     sa.ForeignKeyConstraint(['product_id'], ['products.id'], name=op.f('fk_alerts_product_id_products')),
     sa.ForeignKeyConstraint(['user_id'], ['users.id'], name=op.f('fk_alerts_user_id_users')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_alerts'))
     )
     with op.batch_alter_table('alerts', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_alerts_category_id'), ['category_id'], unique=False)
         batch_op.create_index(batch_op.f('ix_alerts_product_id'), ['product_id'], unique=False)
         batch_op.create_index(batch_op.f('ix_alerts_user_id'), ['user_id'], unique=False)
 
+    op.create_table('alert_states',
+    sa.Column('alert_id', GUID(), nullable=False),
+    sa.Column('product_id', GUID(), nullable=False),
+    sa.Column('base_price', sa.BigInteger(), nullable=True),
+    sa.Column('fired_price', sa.BigInteger(), nullable=True),
+    sa.Column('cheapest', sa.String(length=36), nullable=True),
+    sa.Column('fired_at', UTCDateTime(), nullable=True),
+    sa.ForeignKeyConstraint(['alert_id'], ['alerts.id'], name=op.f('fk_alert_states_alert_id_alerts'), ondelete='CASCADE'),
+    sa.ForeignKeyConstraint(['product_id'], ['products.id'], name=op.f('fk_alert_states_product_id_products')),
+    sa.PrimaryKeyConstraint('alert_id', 'product_id', name=op.f('pk_alert_states'))
+    )
     op.create_table('webhooks',
     sa.Column('id', GUID(), nullable=False),
     sa.Column('user_id', GUID(), nullable=False),
@@ -145,7 +175,7 @@ def upgrade():
     sa.Column('id', GUID(), nullable=False),
     sa.Column('key', sa.String(length=160), nullable=True),
     sa.Column('channel', sa.Enum('mail', 'webhook', name='channel', native_enum=False, create_constraint=True, length=16), nullable=False),
-    sa.Column('event', sa.Enum('product.created', 'offers.changed', 'price.alert', 'daily', name='event', native_enum=False, length=16), nullable=False),
+    sa.Column('event', sa.Enum('product.created', 'offers.changed', 'price.alert', 'daily', 'webhook.test', name='event', native_enum=False, length=16), nullable=False),
     sa.Column('user_id', GUID(), nullable=False),
     sa.Column('webhook_id', GUID(), nullable=True),
     sa.Column('payload', sa.Text(), nullable=False),
@@ -172,7 +202,7 @@ def upgrade():
 
     op.create_table('subscriptions',
     sa.Column('webhook_id', GUID(), nullable=False),
-    sa.Column('event', sa.Enum('product.created', 'offers.changed', 'price.alert', 'daily', name='event', native_enum=False, length=16), nullable=False),
+    sa.Column('event', sa.Enum('product.created', 'offers.changed', 'price.alert', 'daily', 'webhook.test', name='event', native_enum=False, length=16), nullable=False),
     sa.ForeignKeyConstraint(['webhook_id'], ['webhooks.id'], name=op.f('fk_subscriptions_webhook_id_webhooks'), ondelete='CASCADE'),
     sa.PrimaryKeyConstraint('webhook_id', 'event', name=op.f('pk_subscriptions'))
     )
@@ -197,11 +227,17 @@ def downgrade():
         batch_op.drop_index(batch_op.f('ix_webhooks_user_id'))
 
     op.drop_table('webhooks')
+    op.drop_table('alert_states')
     with op.batch_alter_table('alerts', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_alerts_user_id'))
         batch_op.drop_index(batch_op.f('ix_alerts_product_id'))
+        batch_op.drop_index(batch_op.f('ix_alerts_category_id'))
 
     op.drop_table('alerts')
+    with op.batch_alter_table('categories', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_categories_parent_id'))
+
+    op.drop_table('categories')
     op.drop_table('product_price_buckets')
     op.drop_table('price_buckets')
     with op.batch_alter_table('changes', schema=None) as batch_op:

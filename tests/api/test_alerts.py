@@ -42,6 +42,7 @@ class TestCreate:
         assert alert == {
             "id": alert["id"],
             "product_id": product_id,
+            "category_id": None,
             "kind": "below",
             "target": 1500,
             "percent": None,

@@ -9,6 +9,7 @@ from schemathesis.core.failures import Failure
 from schemathesis.core.transport import Response
 from schemathesis.openapi.checks import RejectedPositiveData
 
+from aggregator.clients.addresses import NOT_A_URL, NOT_HTTPS, NOT_PUBLIC
 from aggregator.models import AlertKind
 
 Excuse = Callable[[Failure, Case, Response], bool]
@@ -70,7 +71,8 @@ EXCUSES: dict[str, Excuse] = {
     "an If-Match that somebody made up names no version, and a 412 is what it is for": _of_no_version,
     "a pattern cannot say that no name may stand twice in a sort": _sorted_twice,
     "a cursor that somebody made up leads nowhere": refused(
-        "get(Products|ProductOffers|Offers|Users|Alerts)", "Not a cursor of this list, sorted like this."
+        "get(Products|ProductOffers|Offers|Users|Alerts|Webhooks|WebhookDeliveries)",
+        "Not a cursor of this list, sorted like this.",
     ),
     "what a period says has to fit together, and a document cannot compare its parameters": refused(
         PRICES,
@@ -87,8 +89,18 @@ EXCUSES: dict[str, Excuse] = {
     ),
     "an alert is for a product that there is, and what it can have and needs depends on its kind": refused(
         "postAlerts|patchAlert",
-        *("There is no such product.", "Needed for below.", "Needed for change.", "No more than 2 decimals."),
+        "An alert watches one product or one category: product_id, or category_id.",
+        *(
+            "There is no such product.",
+            "There is no such category.",
+            "Needed for below.",
+            "Needed for change.",
+            "No more than 2 decimals.",
+        ),
         *(f"Not for {kind}." for kind in AlertKind),
         "Nobody would be told: by_mail, by_webhook, or both.",
+    ),
+    "a pattern cannot say which names and addresses are in the public internet": refused(
+        "postWebhooks|patchWebhook", NOT_A_URL, NOT_HTTPS, NOT_PUBLIC, "The port must be 443."
     ),
 }

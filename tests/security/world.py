@@ -12,7 +12,16 @@ from flask import Flask
 from aggregator.database import db, transaction
 from aggregator.models import Base, Role
 from aggregator.services.passwords import hashed
-from tests.builders import make_alert, make_delivery, make_offer, make_product, make_user, make_webhook, sign_in
+from tests.builders import (
+    make_alert,
+    make_category,
+    make_delivery,
+    make_offer,
+    make_product,
+    make_user,
+    make_webhook,
+    sign_in,
+)
 from tests.security.operations import PASSWORD, Call, Operation
 
 
@@ -48,16 +57,22 @@ class World:
         return sign_in(self.app, user_id)
 
 
-def make_world(app: Flask) -> World:
-    """A world of its own, in which nobody has done anything yet."""
+def admins_world(app: Flask, admin: UUID | None = None) -> World:
+    """A world in which the admin may do everything: what people have of their own is the admin's, not the owner's."""
+    return make_world(app, admin or make_user(app, Role.ADMIN, password_hash=_hash()))
+
+
+def make_world(app: Flask, whose: UUID | None = None) -> World:
+    """A world of its own, in which nobody has done anything yet; all that is whose, an admin's, or else the owner's."""
     canary, anothers_name = f"canary-{uuid4().hex}", _name()
     owner = make_user(app, username=canary, email=f"{canary}@example.com", password_hash=_hash())
     another = make_user(app, username=anothers_name, password_hash=_hash())
-    admin = make_user(app, Role.ADMIN, password_hash=_hash())
+    admin = whose or make_user(app, Role.ADMIN, password_hash=_hash())
+    whose = whose or owner
     product = make_product(app)
     ids = {"user_id": owner, "product_id": product, "offer_id": make_offer(app, product)}
-    ids["alert_id"] = make_alert(app, owner, product)
-    ids["webhook_id"] = make_webhook(app, owner)
+    ids |= {"alert_id": make_alert(app, whose, product), "category_id": make_category(app)}
+    ids["webhook_id"] = make_webhook(app, whose)
     ids["delivery_id"] = make_delivery(app, ids["webhook_id"])
     return World(app, canary, owner, another, anothers_name, admin, {name: str(id) for name, id in ids.items()})
 

@@ -7,8 +7,8 @@ from uuid import UUID
 import pytest
 from flask import Flask
 
-from aggregator.database import in_transaction, transaction
-from aggregator.models import Alert, AlertKind, Channel, Delivery, Product, User
+from aggregator.database import db, in_transaction, transaction
+from aggregator.models import Alert, AlertKind, AlertState, Category, Channel, Delivery, Product, User
 from aggregator.services import announcements, catalog
 from tests.builders import edit, make_alert, make_product, make_user, offer_id, stored, sync
 
@@ -20,8 +20,8 @@ A, B = offer_id(1), offer_id(2)
 class Walk:
     """A product whose offers move, minute by minute."""
 
-    def __init__(self, app: Flask, now) -> None:
-        self.app, self.now, self.product_id = app, now, make_product(app, name="Oak chair")
+    def __init__(self, app: Flask, now, name: str = "Oak chair") -> None:
+        self.app, self.now, self.product_id = app, now, make_product(app, name=name)
 
     def to(self, *prices: int | None, offer: str = A) -> None:
         for price in prices:
@@ -192,6 +192,62 @@ class TestWhoIsTold:
         assert stored(app, Product)[0].deleted_at is not None
 
 
+class TestACategory:
+    @pytest.fixture
+    def seating(self, app, walk, now) -> UUID:
+        """A category with a part that the product of the walk is in."""
+        seating, chairs = Category(name="Seating", slug="seating"), Category(name="Chairs", slug="chairs")
+        for category in (seating, chairs):
+            category.created_at = category.updated_at = now
+        with transaction():
+            db.session.add(seating)
+            db.session.flush()
+            chairs.parent_id = seating.id
+            db.session.add(chairs)
+            db.session.flush()
+            db.session.get_one(Product, walk.product_id).category_id = chairs.id
+        return seating.id
+
+    def test_is_watched_with_all_its_parts(self, app, walk, user_id, seating):
+        walk.to(100)
+        elsewhere = Walk(app, walk.now, "Pine chair")
+        elsewhere.to(100)
+        make_alert(app, user_id, None, K.CHANGE, category_id=seating, percent=10.0)
+
+        walk.to(95, 90)
+        elsewhere.to(50)
+        announce(walk.now)
+
+        assert prices(app) == [(95, 90)]
+
+    def test_has_each_product_watched_by_itself(self, app, walk, user_id, seating):
+        other = Walk(app, walk.now, "Pine chair")
+        chairs = stored(app, Product, Product.id == walk.product_id)[0].category_id
+        edit(app, Product, Product.id == other.product_id, category_id=chairs)
+        walk.to(120)
+        other.to(120)
+        make_alert(app, user_id, None, K.BELOW, category_id=seating, target=100)
+
+        walk.to(90, 85)
+        other.to(95, 95)
+        walk.to(95, 84)
+        announce(walk.now)
+
+        told_of = [(each["product_id"], each["price"]) for each in told(app)]
+        ours, theirs = str(walk.product_id), str(other.product_id)
+        assert sorted(told_of) == sorted([(ours, 90), (ours, 85), (ours, 84), (theirs, 95)])
+
+    def test_knows_the_cheapest_offer_of_a_product_from_its_first_movement(self, app, walk, user_id, seating):
+        walk.offers({A: (100, 1), B: (110, 1)})
+        make_alert(app, user_id, None, K.CHEAPEST_OFFER, category_id=seating)
+
+        for offers in ({A: (99, 1), B: (110, 1)}, {A: (99, 1), B: (90, 1)}):
+            walk.offers(offers)
+            announce(walk.now)
+
+        assert prices(app) == [(99, 90)]
+
+
 class TestOverTime:
     def test_an_alert_goes_on_where_it_was(self, app, walk, user_id):
         walk.to(120)
@@ -217,4 +273,4 @@ class TestOverTime:
         announce(walk.now)
 
         assert prices(app) == [(120, 110), (100, 90)]
-        assert stored(app, Alert)[0].fired_at == walk.now
+        assert [state.fired_at for state in stored(app, AlertState)] == [walk.now]

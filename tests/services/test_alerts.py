@@ -7,9 +7,9 @@ import pytest
 
 from aggregator.database import db, transaction
 from aggregator.errors import Conflict, Invalid, NotFound
-from aggregator.models import Alert, AlertKind, Direction
+from aggregator.models import Alert, AlertKind, AlertState, Change, Direction
 from aggregator.services import alerts
-from tests.builders import make_alert, make_offer, make_product, make_user, offer_id, stored, sync
+from tests.builders import make_alert, make_category, make_offer, make_product, make_user, offer_id, stored, sync
 
 pytestmark = pytest.mark.usefixtures("context")
 
@@ -40,17 +40,22 @@ def the_alert(app) -> Alert:
 
 
 class TestAdd:
-    def test_begins_with_the_price_and_the_cheapest_offer_as_they_are(self, app, user_id, product_id, now):
+    def test_keeps_what_is_wished_for(self, app, user_id, product_id, now):
+        add(user_id, now, product_id=product_id, kind=AlertKind.CHANGE, percent=12.5)
+
+        alert = the_alert(app)
+        assert (alert.basis_points, alert.direction, alert.active) == (1250, Direction.BOTH, True)
+        assert (alert.created_at, alert.updated_at) == (now, now)
+        assert stored(app, AlertState) == []
+
+    def test_of_the_cheapest_offer_begins_with_the_one_that_is(self, app, user_id, product_id, now):
         make_offer(app, product_id, offer_id(1), price=300)
         make_offer(app, product_id, offer_id(2), price=200)
         make_offer(app, product_id, offer_id(3), price=100, stock=0)
 
-        add(user_id, now, product_id=product_id, kind=AlertKind.CHANGE, percent=12.5)
+        add(user_id, now, product_id=product_id, kind=AlertKind.CHEAPEST_OFFER)
 
-        alert = the_alert(app)
-        assert (alert.base_price, alert.cheapest) == (200, offer_id(2))
-        assert (alert.basis_points, alert.direction, alert.active) == (1250, Direction.BOTH, True)
-        assert (alert.fired_at, alert.fired_price, alert.created_at, alert.updated_at) == (None, None, now, now)
+        assert [state.cheapest for state in stored(app, AlertState)] == [offer_id(2)]
 
     def test_sees_what_comes_after_it_only(self, app, user_id, product_id, now):
         sync(app, product_id, {offer_id(1): (100, 1)}, now)
@@ -58,8 +63,18 @@ class TestAdd:
 
         add(user_id, now, product_id=product_id, kind=AlertKind.ANY_CHANGE)
 
-        assert the_alert(app).since_number == 2 or the_alert(app).since_number > 2
-        assert the_alert(app).base_price == 90
+        assert the_alert(app).since_number == stored(app, Change)[-1].number
+
+    def test_watches_a_product_or_a_category(self, app, user_id, product_id, now):
+        category_id = make_category(app)
+        add(user_id, now, category_id=category_id, kind=AlertKind.ANY_CHANGE)
+
+        assert (the_alert(app).product_id, the_alert(app).category_id) == (None, category_id)
+        for fields in ({}, {"product_id": product_id, "category_id": category_id}):
+            with pytest.raises(Invalid, match="one product or one category"):
+                add(user_id, now, kind=AlertKind.ANY_CHANGE, **fields)
+        with pytest.raises(Invalid):
+            add(user_id, now, category_id=uuid4(), kind=AlertKind.ANY_CHANGE)
 
     def test_is_not_for_a_product_that_there_is_not(self, app, user_id, now):
         with pytest.raises(Invalid) as error:
@@ -105,15 +120,16 @@ class TestAdd:
 class TestChange:
     def test_begins_anew(self, app, user_id, product_id, now):
         alert_id = add(user_id, now, product_id=product_id, kind=AlertKind.BELOW, target=100)
-        sync(app, product_id, {offer_id(1): (80, 1)}, now)
         with transaction():
-            db.session.get_one(Alert, alert_id).fired_price = 80
+            db.session.add(AlertState(alert_id=alert_id, product_id=product_id, fired_price=80))
+        sync(app, product_id, {offer_id(1): (80, 1)}, now)
 
         change(user_id, alert_id, now + timedelta(1), target=90)
 
         alert = the_alert(app)
-        assert (alert.target, alert.fired_price, alert.base_price) == (90, None, 80)
-        assert alert.updated_at == now + timedelta(1)
+        assert (alert.target, alert.updated_at) == (90, now + timedelta(1))
+        assert alert.since_number == stored(app, Change)[-1].number
+        assert stored(app, AlertState) == []
 
     @pytest.mark.parametrize("fields", [{"percent": 5.0}, {"target": None}])
     def test_keeps_to_the_kind(self, app, user_id, product_id, now, fields):

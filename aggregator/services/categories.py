@@ -1,0 +1,113 @@
+"""The parts of the catalogue. The caller owns the transaction."""
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from unicodedata import combining, normalize
+from uuid import UUID, uuid4
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+
+from aggregator.database import db, one_at_a_time
+from aggregator.errors import Conflict, Invalid, NotFound
+from aggregator.models import Category, Product
+from aggregator.models.catalog import CATEGORY_LENGTH
+
+LOCK = "tree of categories"
+MAX_DEPTH = 10
+_is_slug = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*").fullmatch
+
+
+def add(fields: Mapping[str, Any], now: datetime) -> UUID:
+    """A new category. Conflict for a slug in use, Invalid for a parent that there is not."""
+    category = Category(id=uuid4(), created_at=now, slug=slug_of(fields["name"]))
+    _set(category, fields, now)
+    db.session.add(category)
+    _flush(category)
+    return category.id
+
+
+def change(category_id: UUID, fields: Mapping[str, Any], now: datetime) -> None:
+    """Edit a category. Conflict for a slug in use, Invalid for a parent that is a part of it."""
+    category = get(category_id)
+    _set(category, fields, now)
+    _flush(category)
+
+
+def remove(category_id: UUID) -> None:
+    """Delete a category. Conflict while there are products or categories in it."""
+    category = get(category_id)
+    living = sa.select(sa.func.count()).where(Product.category_id == category_id, Product.deleted_at.is_(None))
+    products = db.session.scalar(living) or 0
+    parts = db.session.scalar(sa.select(sa.func.count()).where(Category.parent_id == category_id)) or 0
+    if products or parts:
+        held = [f"{number} {what}" for number, what in ((products, "products"), (parts, "categories")) if number]
+        raise Conflict(f"There are {' and '.join(held)} in it.")
+    db.session.execute(sa.update(Product).where(Product.category_id == category_id).values(category_id=None))
+    db.session.delete(category)
+
+
+def get(category_id: UUID) -> Category:
+    """A category, locked until the transaction ends. NotFound if there is none."""
+    category = db.session.get(Category, category_id, with_for_update=True)
+    if category is None:
+        raise NotFound("There is no such category.")
+    return category
+
+
+def ancestors() -> dict[UUID, set[UUID]]:
+    """Of each category: itself, and all those that it is a part of."""
+    parents = dict(db.session.execute(sa.select(Category.id, Category.parent_id)).all())
+    found: dict[UUID, set[UUID]] = {}
+    for category_id in parents:
+        above: set[UUID] = set()
+        at: UUID | None = category_id
+        while at is not None:
+            above.add(at)
+            at = parents[at]
+        found[category_id] = above
+    return found
+
+
+def slug_of(name: str) -> str:
+    """A name as it can stand in a URL: "Café & Bar" is "cafe-bar". Empty where nothing of it can."""
+    plain = "".join(character for character in normalize("NFKD", name) if not combining(character))
+    return "-".join(re.findall("[a-z0-9]+", plain.casefold()))[:CATEGORY_LENGTH].strip("-")
+
+
+def _set(category: Category, fields: Mapping[str, Any], now: datetime) -> None:
+    for name, value in fields.items():
+        setattr(category, name, value)
+    category.updated_at = now
+    if not _is_slug(category.slug):
+        raise Invalid(errors={"json": {"slug": ["Small letters, digits and single hyphens, such as garden-chairs."]}})
+    if category.parent_id is not None:
+        _check_parent(category)
+
+
+def _check_parent(category: Category) -> None:
+    """Return if a category can be a part of its parent: two edits at once must not make a circle."""
+    assert category.parent_id is not None
+    one_at_a_time(LOCK)
+    with db.session.no_autoflush:
+        tree = ancestors()
+    if category.parent_id not in tree:
+        raise Invalid(errors={"json": {"parent_id": ["There is no such category."]}})
+    if category.id in tree[category.parent_id]:
+        raise Invalid(errors={"json": {"parent_id": ["It is a part of this category itself."]}})
+    below = max((len(above - tree[category.id]) for above in tree.values() if category.id in above), default=0)
+    if len(tree[category.parent_id]) + 1 + below > MAX_DEPTH:
+        raise Invalid(errors={"json": {"parent_id": [f"The tree would be more than {MAX_DEPTH} categories deep."]}})
+
+
+def _flush(category: Category) -> None:
+    slug = category.slug
+    try:
+        db.session.flush()
+    except IntegrityError as error:
+        message = str(error.orig)
+        if "uq_categories_slug" in message or "categories.slug" in message:
+            raise Conflict(f"There is a category with the slug {slug!r} already.") from error
+        raise
