@@ -1,0 +1,36 @@
+"""The words by which products are found."""
+
+from enum import IntEnum
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from aggregator.models.base import Base, no_longer_than
+
+WORD_LENGTH = 40
+# In the order of code points on both databases: a word's beginnings are found as a range.
+_Word = sa.String(WORD_LENGTH).with_variant(sa.String(WORD_LENGTH, collation="C"), "postgresql")
+
+
+class Place(IntEnum):
+    """Where a word stands, the best place first."""
+
+    NAME = 0
+    BRAND = 1
+    DESCRIPTION = 2
+
+
+class SearchWord(Base):
+    """A word of a product, without accents and in small letters, and the best place where it stands."""
+
+    __tablename__ = "search_words"
+    __table_args__ = (
+        sa.Index(None, "word", "place", "product_id"),
+        no_longer_than("word", WORD_LENGTH),
+        {"sqlite_with_rowid": False},
+    )
+
+    product_id: Mapped[UUID] = mapped_column(sa.ForeignKey("products.id", ondelete="CASCADE"), primary_key=True)
+    word: Mapped[str] = mapped_column(_Word, primary_key=True)
+    place: Mapped[int] = mapped_column(sa.SmallInteger)

@@ -1,0 +1,111 @@
+"""The list of products: what it can be filtered by, sorted by, and searched for."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from aggregator.models import MAX_PRICE, Category, Feed, Place, Product, Registration
+from aggregator.services import listing, paging, search
+from aggregator.services.catalog_reads import product_json
+from aggregator.services.listing import Listing, Page
+from aggregator.sql import moment_parameter
+
+# What has no price comes last, whichever way the list is sorted.
+_LOWEST, _HIGHEST = -1, MAX_PRICE + 1
+
+
+def _number(name: str) -> sa.BindParameter[int]:
+    return sa.bindparam(name, type_=sa.BigInteger)
+
+
+def _within(name: str, column: Any, type_: Any = sa.BigInteger) -> dict[str, sa.ColumnElement[bool]]:
+    """Conditions that a column is not less, and not more, than what is asked for."""
+    return {
+        f"min_{name}": column >= sa.bindparam(f"min_{name}", type_=type_),
+        f"max_{name}": column <= sa.bindparam(f"max_{name}", type_=type_),
+    }
+
+
+def _in_category() -> sa.ColumnElement[bool]:
+    """That a product is in the category of a slug or an id, or in one of its parts."""
+    wanted = sa.bindparam("category", type_=sa.String)
+    named = sa.or_(Category.slug == wanted, sa.cast(Category.id, sa.String) == wanted)
+    tree = sa.select(Category.id).where(named).cte("tree", recursive=True)
+    tree = tree.union(sa.select(Category.id).where(Category.parent_id == tree.c.id))
+    return Product.category_id.in_(sa.select(tree.c.id))
+
+
+def _has_something() -> sa.ColumnElement[bool]:
+    """That a product is to be had: from the house, or by an offer."""
+    from_the_house = sa.and_(Product.price.is_not(None), Product.stock > 0)
+    return sa.or_(from_the_house, Feed.lowest_price.is_not(None))
+
+
+PRODUCTS = Listing(
+    source=sa.join(Product, Feed, Feed.product_id == Product.id),
+    document=product_json,
+    columns={
+        "name": lambda _: Product.name,
+        "created_at": lambda _: Product.created_at,
+        "updated_at": lambda _: Product.updated_at,
+        "lowest_price": lambda down: sa.func.coalesce(Feed.lowest_price, _LOWEST if down else _HIGHEST),
+        "price": lambda down: sa.func.coalesce(Product.price, _LOWEST if down else _HIGHEST),
+        "rating": lambda down: sa.func.coalesce(Product.rating, -1.0 if down else 6.0),
+        "stock": lambda _: Product.stock,
+        "offer_count": lambda _: Feed.offer_count,
+    },
+    kinds={
+        "name": paging.is_text,
+        "created_at": paging.is_moment,
+        "updated_at": paging.is_moment,
+        "lowest_price": paging.is_number,
+        "price": paging.is_number,
+        "rating": paging.is_decimal,
+        "stock": paging.is_number,
+        "offer_count": paging.is_number,
+    },
+    tie=Product.id,
+    tie_kind=paging.is_uuid,
+    default_sort="-created_at",
+    filters={
+        **_within("price", Product.price),
+        **_within("stock", Product.stock),
+        **_within("rating", Product.rating, sa.Float),
+        **_within("offer_price", Feed.lowest_price),
+        **search.conditions(Place.DESCRIPTION),
+        "category": _in_category(),
+        "brand": Product.brand.ilike(sa.bindparam("brand", type_=sa.String), escape="\\"),
+        "in_stock": {True: _has_something(), False: sa.not_(_has_something())},
+        "has_offers": {True: Feed.offer_count > 0, False: Feed.offer_count == 0},
+        "registration": sa.cast(Feed.status, sa.String) == sa.bindparam("registration", type_=sa.String),
+        "created_after": Product.created_at > moment_parameter("created_after"),
+    },
+    always=(Product.deleted_at.is_(None),),
+)
+# By relevance, what has all the words in its name comes first.
+_BY_NAME = replace(PRODUCTS, filters={**PRODUCTS.filters, **search.conditions(Place.NAME)})
+_BY_THE_REST = replace(PRODUCTS, unless=search.conditions(Place.NAME))
+
+
+def page(filters: Mapping[str, Any], **position: Any) -> Page:
+    """A page of the living products; what is searched for comes by relevance, unless a sort is given."""
+    asked = {name: _parameter(name, value) for name, value in filters.items()}
+    query = asked.pop("q", None)
+    if query is None:
+        return listing.page(PRODUCTS, asked, **position)
+    words = search.parameters(query)
+    if words is None:
+        return Page("[]", None, 0)
+    by_relevance = position["sort"] is None
+    return listing.page([_BY_NAME, _BY_THE_REST] if by_relevance else PRODUCTS, asked | words, **position)
+
+
+def _parameter(name: str, value: Any) -> Any:
+    if name == "brand":
+        return listing.literal(value)
+    if isinstance(value, UUID | Registration):
+        return str(value)
+    return paging.as_text(value) if name == "created_after" else value
