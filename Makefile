@@ -9,7 +9,7 @@ export PYTHON
 export CUSTOM_COMPILE_COMMAND := make requirements
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format requirements bench-sync evidence fuzz clean runtime development
+.PHONY: help run test check format requirements bench-sync bench-history evidence fuzz clean runtime development
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -38,6 +38,9 @@ requirements: development ## Write requirements*.txt from requirements*.in (ARGS
 bench-sync: development ## Measure how fast offers are synced
 	@$(BIN)/python -m benchmarks.sync $(ARGS)
 
+bench-history: development ## Measure how fast prices of long ago are read and rolled up (10 million points, kept for the next time)
+	@$(BIN)/python -m benchmarks.history $(ARGS)
+
 evidence: development ## Run the tests that take long: schemathesis as three callers, and how long logins take that fail
 	@$(BIN)/python -m pytest -m evidence -n auto $(ARGS)
 	@$(BIN)/python -m tests.security.timing
@@ -48,6 +51,7 @@ fuzz: development ## Try the running API with all that schemathesis can think of
 clean: ## Remove .venv, caches, and the database and logs of `make run`
 	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .benchmarks
 	@rm -rf instance/logs instance/demo.db instance/demo.db-wal instance/demo.db-shm
+	@rm -rf /tmp/aggregator-bench-history
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 runtime:

@@ -16,7 +16,7 @@ from redis.connection import parse_url
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from aggregator.clients.mail import MailServer
+from aggregator.clients.mail import MailServer, sender
 from aggregator.clients.offers import OffersService, normalized_base_url
 from aggregator.errors import UsageError
 
@@ -156,7 +156,7 @@ def _history(env: Env) -> dict[str, Any]:
 def _outgoing(env: Env) -> dict[str, Any]:
     return {
         "mail_url": env.str("MAIL_URL", "", validate=_is_mail_url),
-        "mail_from": env.str("MAIL_FROM", "aggregator@localhost", validate=validate.Regexp(r"[^@\s]+@[^@\s]+\Z")),
+        "mail_from": env.str("MAIL_FROM", "aggregator@localhost", validate=_is_mail_address),
         "webhook_ports": tuple(map(int, _words(env.str("WEBHOOK_PORTS", "443", validate=_are_ports) or ""))),
         "webhook_test_hosts": _words(env.str("WEBHOOK_TEST_HOSTS", "") or ""),
     }
@@ -266,6 +266,13 @@ def _is_mail_url(value: str) -> None:
             MailServer.at(value)
         except ValueError:
             raise ValidationError("Not a mail server, such as smtp://user:password@host:587.") from None
+
+
+def _is_mail_address(value: str) -> None:
+    try:
+        sender(value)
+    except ValueError:
+        raise ValidationError("Not an address, such as shop@example.com.") from None
 
 
 def _is_timezone(value: str) -> None:

@@ -98,10 +98,10 @@ class SumOfProducts:
     def __init__(self) -> None:
         self.sum: int | None = None
 
-    def step(self, a: int | None, b: int | None) -> None:
-        """Add a row."""
+    def step(self, a: int | str | None, b: int | None) -> None:
+        """Add a row; a number that is too large for SQLite comes as text."""
         if a is not None and b is not None:
-            self.sum = (self.sum or 0) + a * b
+            self.sum = (self.sum or 0) + int(a) * b
 
     def finalize(self) -> str | None:
         """The sum as text."""

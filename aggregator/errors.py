@@ -35,6 +35,18 @@ class NotFound(ProblemError):
     """There is no such thing."""
 
 
+class NotReady(NotFound):
+    """It is being made, and will be there in a moment."""
+
+
+class TooLarge(ProblemError):
+    """This is larger than may be."""
+
+
+class Unsupported(ProblemError):
+    """This is of a kind that nobody here can read."""
+
+
 class Conflict(ProblemError):
     """This conflicts with what is there."""
 

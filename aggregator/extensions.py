@@ -3,19 +3,25 @@
 from datetime import timedelta
 from secrets import token_hex
 from typing import cast
+from zoneinfo import ZoneInfo
 
 from flask import Flask, current_app
 
+from aggregator.clients.addresses import AddressRules
 from aggregator.clients.counters import RedisCounter
+from aggregator.clients.mail import MailServer
 from aggregator.clients.many import ManyRequests
 from aggregator.clients.single import SingleRequests
+from aggregator.clients.webhooks import webhook_requests
 from aggregator.config import Settings
 from aggregator.flows.access import TokenSource
 from aggregator.flows.accounts import AccountLimits, Authenticator
 from aggregator.flows.claims import process_name
 from aggregator.flows.limits import Limits
+from aggregator.flows.mails import Post
 from aggregator.flows.memory import LastAnswers
 from aggregator.flows.sync import SyncSettings
+from aggregator.flows.webhooks import WebhookSettings
 
 
 def init_app(app: Flask, settings: Settings) -> None:
@@ -24,10 +30,21 @@ def init_app(app: Flask, settings: Settings) -> None:
     app.extensions["single"] = SingleRequests()
     app.extensions["many"] = ManyRequests(settings.sync_concurrency)
     app.extensions["last_answers"] = LastAnswers()
+    rules = AddressRules(settings.webhook_ports, settings.webhook_test_hosts)
+    app.extensions["webhooks"] = WebhookSettings(rules, webhook_requests(rules))
     app.extensions["authenticator"] = Authenticator(
         Limits(RedisCounter(settings.redis_url) if settings.redis_url else None),
-        AccountLimits.of(settings.logins_per_address, settings.logins_per_account, settings.registrations_per_address),
+        AccountLimits.of(
+            per_address=settings.logins_per_address,
+            per_account=settings.logins_per_account,
+            registrations=settings.registrations_per_address,
+        ),
         timedelta(seconds=settings.refresh_token_seconds),
+    )
+    app.extensions["post"] = Post(
+        MailServer.at(settings.mail_url) if settings.mail_url else None,
+        settings.mail_from,
+        ZoneInfo(settings.timezone),
     )
 
 
@@ -39,6 +56,11 @@ def settings() -> Settings:
 def authenticator() -> Authenticator:
     """What signs people up and in."""
     return cast(Authenticator, current_app.extensions["authenticator"])
+
+
+def post() -> Post:
+    """What sends mails."""
+    return cast(Post, current_app.extensions["post"])
 
 
 def schema_is_current(revision: str | None) -> bool:
@@ -65,3 +87,13 @@ def sync_settings() -> SyncSettings:
     return SyncSettings(
         settings().sync_interval_seconds, many, cast(LastAnswers, current_app.extensions["last_answers"])
     )
+
+
+def webhook_settings() -> WebhookSettings:
+    """How the running app sends to webhooks."""
+    return cast(WebhookSettings, current_app.extensions["webhooks"])
+
+
+def webhook_rules() -> AddressRules:
+    """Where the running app may send to."""
+    return webhook_settings().rules

@@ -103,6 +103,26 @@ def _json_array_sqlite(element: json_array, compiler: Any, **kwargs: Any) -> str
     return str(compiler.process(array, **kwargs))
 
 
+class json_one(FunctionElement[Any]):
+    """The JSON value of a query of one row and one column; null where there is no row."""
+
+    type = sa.Text()
+    inherit_cache = True
+
+    def __init__(self, row: Select) -> None:
+        super().__init__(row.scalar_subquery())
+
+
+@compiles(json_one)
+def _json_one_postgresql(element: json_one, compiler: Any, **kwargs: Any) -> str:
+    return str(compiler.process(element.clauses, **kwargs))
+
+
+@compiles(json_one, "sqlite")
+def _json_one_sqlite(element: json_one, compiler: Any, **kwargs: Any) -> str:
+    return f"json({compiler.process(element.clauses, **kwargs)})"
+
+
 class json_time(FunctionElement[Any]):
     """A moment as the API writes it: ISO 8601 in UTC, with microseconds and a Z."""
 
@@ -119,6 +139,23 @@ def _json_time_postgresql(element: json_time, compiler: Any, **kwargs: Any) -> s
 @compiles(json_time, "sqlite")
 def _json_time_sqlite(element: json_time, compiler: Any, **kwargs: Any) -> str:
     return str(compiler.process(element.clauses, **kwargs))
+
+
+class json_text(FunctionElement[Any]):
+    """A text that is JSON already, as a part of other JSON."""
+
+    type = sa.Text()
+    inherit_cache = True
+
+
+@compiles(json_text)
+def _json_text_postgresql(element: json_text, compiler: Any, **kwargs: Any) -> str:
+    return f"CAST({compiler.process(element.clauses, **kwargs)} AS json)"
+
+
+@compiles(json_text, "sqlite")
+def _json_text_sqlite(element: json_text, compiler: Any, **kwargs: Any) -> str:
+    return f"json({compiler.process(element.clauses, **kwargs)})"
 
 
 class microseconds(FunctionElement[Any]):
@@ -138,6 +175,25 @@ def _microseconds_sqlite(element: microseconds, compiler: Any, **kwargs: Any) ->
     moment = compiler.process(element.clauses, **kwargs)
     seconds = f"strftime('%s', substr({moment}, 1, 19))"  # of a fraction it would make the next second
     return f"(CAST({seconds} AS INTEGER) * 1000000 + CAST(substr({moment}, 21, 6) AS INTEGER))"
+
+
+class moment_of(FunctionElement[Any]):
+    """The moment of a whole number of microseconds since 1970."""
+
+    type = UTCDateTime()
+    inherit_cache = True
+
+
+@compiles(moment_of)
+def _moment_of_postgresql(element: moment_of, compiler: Any, **kwargs: Any) -> str:
+    return f"(timestamptz '1970-01-01 00:00:00+00' + ({compiler.process(element.clauses, **kwargs)}) * interval '1 us')"
+
+
+@compiles(moment_of, "sqlite")
+def _moment_of_sqlite(element: moment_of, compiler: Any, **kwargs: Any) -> str:
+    number = f"({compiler.process(element.clauses, **kwargs)})"
+    second = f"strftime('%Y-%m-%dT%H:%M:%S', {number} / 1000000, 'unixepoch')"
+    return f"({second} || printf('.%06dZ', {number} % 1000000))"
 
 
 class sum_of_products(FunctionElement[Any]):

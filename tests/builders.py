@@ -32,7 +32,7 @@ from aggregator.models import (
     User,
     Webhook,
 )
-from aggregator.services import alerts, categories, feeds, sign_ins
+from aggregator.services import alerts, categories, feeds, search, sign_ins
 from aggregator.services.accounts import folded
 from aggregator.services.feeds import Claimed
 from aggregator.services.passwords import NOBODYS
@@ -52,6 +52,7 @@ def make_product(app: Flask, feed: Mapping[str, Any] | None = None, **fields: An
     with app.app_context(), transaction():
         db.session.add(Product(**product))
         db.session.flush()
+        search.index([product])
         db.session.add(Feed(product_id=product["id"], **_registered(app) | dict(feed or {})))
     product_id: UUID = product["id"]
     return product_id

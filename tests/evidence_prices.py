@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
+from functools import partial
 from itertools import count, pairwise
 from pathlib import Path
 from typing import Any
@@ -22,13 +23,16 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from aggregator.config import Settings
-from aggregator.database import db, transaction
+from aggregator.database import db, in_transaction, transaction
 from aggregator.errors import Invalid
 from aggregator.models import PricePoint, ProductPricePoint
 from aggregator.models.base import MAX_PRICE
-from aggregator.services import price_reads
+from aggregator.services import price_reads, retention
 from aggregator.services.price_reads import MAX_POINTS, Interval, Period
-from aggregator.services.price_series import Kind, Series
+from aggregator.services.price_series import Series
+from aggregator.services.price_tables import Kind
+from aggregator.services.retention import Cuts
+from aggregator.services.roll_ups import Level
 from tests import reference
 from tests.conftest import NO_SERVICE, Cluster, apps, migrate, sqlite_url
 from tests.postgres import postgres
@@ -43,18 +47,38 @@ _numbers = count(1)
 
 
 @dataclass(frozen=True)
+class Step:
+    """What comes after a while: more points, those before present, and then a roll-up."""
+
+    present: datetime
+    cuts: Cuts
+
+
+@dataclass(frozen=True)
 class Case:
-    """The points of a series, each with a number of offers, and a period to be asked for."""
+    """The points of a series, each with a number of offers, what is rolled up of it, and a period to be asked for."""
 
     kind: Kind
     points: tuple[tuple[datetime, int | None, int], ...]
     since: datetime
     until: datetime
+    steps: tuple[Step, ...] = ()
+
+    @property
+    def spans(self) -> reference.Spans:
+        """What the points have been rolled up to in the end."""
+        if not self.steps:
+            return ()
+        cuts = self.steps[-1].cuts
+        return reference.rolled([(at, price) for at, price, _ in self.points], cuts.points, cuts.hours)
 
 
 @st.composite
-def cases(draw: st.DrawFn) -> Case:
-    """Series of all shapes; points, hours, days and the ends of the period coincide more often than not."""
+def cases(draw: st.DrawFn, steps: int = 0) -> Case:
+    """Series of all shapes; points, hours, days and the ends of the period coincide more often than not.
+
+    They have been rolled up in so many steps, and more points may have come in between.
+    """
     span = draw(st.sampled_from(SPANS))
     moments = _moments(0, span)
     price = st.sampled_from([0, 1, MAX_PRICE]) | st.integers(0, 2000) | st.integers(0, MAX_PRICE)
@@ -67,7 +91,13 @@ def cases(draw: st.DrawFn) -> Case:
         beside = st.sampled_from([0, 0, 0, -1, 1]).map(lambda microseconds: timedelta(microseconds=microseconds))
         ends |= st.builds(lambda at, distance: at + distance, st.sampled_from([at for at, _, _ in points]), beside)
     since, until = sorted(draw(st.lists(ends, min_size=2, max_size=2, unique=True)))
-    return Case(draw(st.sampled_from(Kind)), tuple(points), since, until)
+    cuts = sorted(draw(st.lists(_moments(0, span + 48), min_size=steps, max_size=steps)))
+    hourly_days = draw(st.sampled_from([0, 0, 2, span // 48]))
+    later = draw(st.lists(st.sampled_from([0, 1, 30, span]), min_size=steps, max_size=steps))
+    all_steps = [
+        Step(cut + hours * HOUR, retention.cuts(cut, 0, hourly_days)) for cut, hours in zip(cuts, later, strict=True)
+    ]
+    return Case(draw(st.sampled_from(Kind)), tuple(points), since, until, tuple(all_steps))
 
 
 def _moments(first: int, last: int) -> st.SearchStrategy[datetime]:
@@ -78,22 +108,49 @@ def _moments(first: int, last: int) -> st.SearchStrategy[datetime]:
 
 
 def write(cases: Sequence[Case]) -> list[Series]:
-    """Series that have the points of the cases."""
-    series: list[Series] = []
-    offers, products = [], []
-    for case, number in zip(cases, _numbers, strict=False):
-        if case.kind is Kind.OFFER:
-            offers += [{"offer_id": number, "observed_at": at, "price": price} for at, price, _ in case.points]
-            series.append(Series.of_offer(number))
-        else:
-            names = ("product_id", "observed_at", "lowest_price", "offer_count")
-            products += [dict(zip(names, (UUID(int=number), *point), strict=True)) for point in case.points]
-            series.append(Series.of_product(UUID(int=number)))
+    """Series that have the points of the cases, rolled up in their steps."""
+    series = [
+        Series.of_offer(number) if case.kind is Kind.OFFER else Series.of_product(UUID(int=number))
+        for case, number in zip(cases, _numbers, strict=False)
+    ]
+    stepped = [(each, case) for each, case in zip(series, cases, strict=True) if case.steps]
+    _insert([(each, case.points) for each, case in zip(series, cases, strict=True) if not case.steps])
+    for each, case in stepped:
+        rest = case.points
+        for step in case.steps:
+            _insert([(each, [point for point in rest if point[0] < step.present])])
+            rest = tuple(point for point in rest if point[0] >= step.present)
+            roll_up(each, step.cuts)
+        _insert([(each, rest)])
+    return series
+
+
+def _insert(points: Sequence[tuple[Series, Sequence[tuple[datetime, int | None, int]]]]) -> None:
+    offers = [
+        {"offer_id": series.key, "observed_at": at, "price": price}
+        for series, several in points
+        for at, price, _ in several
+        if series.kind is Kind.OFFER
+    ]
+    names = ("product_id", "observed_at", "lowest_price", "offer_count")
+    products = [
+        dict(zip(names, (UUID(str(series.key)), *point), strict=True))
+        for series, several in points
+        for point in several
+        if series.kind is Kind.PRODUCT
+    ]
     with transaction():
         for model, rows in ((PricePoint, offers), (ProductPricePoint, products)):
             if rows:
                 db.session.execute(sa.insert(model), rows)
-    return series
+
+
+def roll_up(series: Series, cuts: Cuts) -> None:
+    """Roll up all that a series has before the cuts."""
+    for level in Level:
+        work = partial(retention.roll_up, series.kind, level, [series.key], cuts.of(level))
+        while in_transaction(work) is not None:
+            pass
 
 
 def make_series(kind: Kind, *points: tuple[datetime, int | None]) -> Series:
@@ -108,10 +165,10 @@ def expected(case: Case) -> dict[str, Any]:
     histories = {
         interval: REFUSED
         if interval in reference.LENGTH and _buckets(case, interval) > MAX_POINTS
-        else reference.history(points, case.since, case.until, interval)
+        else reference.history(points, case.since, case.until, interval, case.spans)
         for interval in ("raw", "hour", "day")
     }
-    return histories | {"trend": reference.trend(points, case.since, case.until)}
+    return histories | {"trend": reference.trend(points, case.since, case.until, case.spans)}
 
 
 def _buckets(case: Case, interval: str) -> int:
@@ -129,7 +186,7 @@ def answered(series: Series, case: Case) -> dict[str, Any]:
 
 def _history(series: Series, period: Period, interval: Interval) -> Any:
     try:
-        return parsed(price_reads.history(series, period, interval))["points"]
+        return parsed(price_reads.history(series, period, interval))
     except Invalid:
         return REFUSED
 
@@ -144,12 +201,12 @@ def _with_moments(members: dict[str, Any]) -> dict[str, Any]:
     return members | moments
 
 
-def generated(examples: int, number: int) -> list[Case]:
-    """So many cases, the same ones for the same number."""
+def generated(examples: int, number: int, most_steps: int) -> list[Case]:
+    """So many cases with up to so many steps, the same ones for the same number."""
     found: dict[Case, None] = {}
 
     @settings(max_examples=examples, phases=[Phase.generate], database=None, suppress_health_check=list(HealthCheck))
-    @given(cases())
+    @given(st.integers(min(1, most_steps), most_steps).flatmap(cases))
     def collect(case: Case) -> None:
         found[case] = None
 
@@ -176,6 +233,14 @@ def traits(case: Case) -> list[str]:
         "all points after": bool(ats) and ats[0] > case.until,
         "points before, inside and after": any(ats[0] < case.since < at < case.until < ats[-1] for at in ats),
         "all points inside": bool(ats) and case.since < ats[0] and ats[-1] < case.until,
+        "points that became hours or days": bool(case.spans),
+        "points that became days": any(end - start > HOUR for start, end in case.spans),
+        "points rolled up and points not": bool(case.spans) and case.spans[-1][1] <= max(ats),
+        "a period that begins inside of an hour or a day": any(a < case.since < b for a, b in case.spans),
+        "a period that ends inside of an hour or a day": any(a < case.until < b for a, b in case.spans),
+        "a period from days to points": any(
+            a <= case.since < b and b - a > HOUR and case.spans[-1][1] < case.until for a, b in case.spans
+        ),
         "more than a year": case.until - case.since > 365 * 24 * HOUR,
     }
     return [name for name, is_so in has.items() if is_so]
@@ -210,11 +275,13 @@ def main() -> int:
     """The exit code: 1 where a history or a trend was another one than the reference's."""
     parser = argparse.ArgumentParser(description="Compare histories and trends with the reference.")
     parser.add_argument("--examples", type=int, default=10_000, help="how many series, each with a period")
+    parser.add_argument("--steps", type=int, default=0, help="how many roll-ups a series may have had")
     parser.add_argument("--seed", type=int, default=0, help="the same one makes the same series")
     options = parser.parse_args()
-    examples = generated(options.examples, options.seed)
+    examples = generated(options.examples, options.seed, options.steps)
+    retention.ENTRIES_AT_ONCE = 3  # so that it takes several batches
     answers = [expected(case) for case in examples]
-    print(f"{len(examples)} different series and periods, seed {options.seed}")
+    print(f"{len(examples)} different series and periods, up to {options.steps} roll-ups, seed {options.seed}")
     for trait, number in Counter(trait for case in examples for trait in traits(case)).most_common():
         print(f"  {number:6} with {trait}")
     with _databases() as databases:

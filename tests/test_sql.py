@@ -11,8 +11,20 @@ from aggregator.clock import utcnow
 from aggregator.database import db, dialect, read, transaction
 from aggregator.models import Product
 from aggregator.models.base import Base
-from aggregator.models.types import GUID, UTCDateTime
-from aggregator.sql import Rows, id_parameter, json_array, json_object, json_time, now_plus, upsert
+from aggregator.models.types import GUID, UTCDateTime, WholeNumber
+from aggregator.sql import (
+    Rows,
+    id_parameter,
+    json_array,
+    json_object,
+    json_text,
+    json_time,
+    microseconds,
+    moment_of,
+    now_plus,
+    sum_of_products,
+    upsert,
+)
 from tests.builders import make_product
 
 pytestmark = pytest.mark.usefixtures("context")
@@ -153,6 +165,12 @@ class TestJson:
 
         assert value_of(json_time(PRODUCTS.c.created_at)) == text
 
+    @pytest.mark.parametrize("text", ['{"a":[1,null,true,"\\u00e9 \\""]}', "[]", '"x"', "12"])
+    def test_a_text_that_is_json_already_is_a_part_of_it(self, app, text):
+        member = json_object({"data": json_text(sa.literal(text))})
+
+        assert json.loads(value_of(sa.cast(member, sa.Text))) == {"data": json.loads(text)}
+
     def test_no_moment_is_null(self, app):
         make_product(app)
 
@@ -182,6 +200,33 @@ class TestNowPlus:
 
         ages = [now_plus(-4), now_plus(-6)]
         assert [value_of(sa.select(PRODUCTS.c.created_at < age).scalar_subquery()) for age in ages] == [True, False]
+
+
+class TestMicroseconds:
+    @pytest.mark.parametrize(
+        "moment", [MOMENT, datetime(1970, 1, 1, tzinfo=UTC), datetime(2199, 12, 31, 23, 59, 59, 999_999, UTC)], ids=str
+    )
+    def test_are_a_moment_as_a_number_and_back(self, app, moment):
+        make_product(app, created_at=moment)
+        number = (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+
+        assert value_of(microseconds(PRODUCTS.c.created_at)) == number
+        assert value_of(moment_of(microseconds(PRODUCTS.c.created_at) - 1 + 1)) == moment
+
+    def test_of_no_moment_are_null_and_back(self, app):
+        make_product(app)
+
+        assert value_of(moment_of(microseconds(PRODUCTS.c.deleted_at))) is None
+
+
+class TestSumOfProducts:
+    def test_takes_numbers_that_are_too_large_for_a_database(self, app):
+        rows = Rows(dialect(), a=WholeNumber(), b=sa.BigInteger())
+        statement = sa.select(sum_of_products(rows.columns.a, rows.columns.b))
+        with transaction():
+            found = db.session.connection().execute(statement, rows.parameters([str(10**30), "3", None], [2, 5, 7]))
+
+            assert found.scalar() == str(2 * 10**30 + 15)
 
 
 def _by_id() -> sa.Select:

@@ -31,7 +31,7 @@ from aggregator.schemas.catalog import (
     ProductWithOffersSchema,
 )
 from aggregator.schemas.headers import IdempotencySchema, IfMatchSchema
-from aggregator.services import catalog, catalog_reads
+from aggregator.services import catalog, catalog_list, catalog_reads
 
 blueprint = Blueprint("products", __name__, url_prefix="/api/v1/products", description="The catalogue.")
 
@@ -50,7 +50,7 @@ class Products(MethodView):
     @blueprint.alt_response(304, description=UNCHANGED)
     def get(self, query: dict[str, Any]) -> Response:
         """List the products"""
-        return page_response(catalog_reads.page, query)
+        return page_response(catalog_list.page, query)
 
     @blueprint.arguments(ProductCreateSchema)
     @blueprint.arguments(IdempotencySchema, location="headers")

@@ -31,12 +31,19 @@ class StrictParser(FlaskParser):
 
     def load_json(self, req: Request, schema: Any) -> Any:
         """The JSON of the body; a 400 where it makes no sense, a 415 where it is something else."""
+        if getattr(schema, "body_is_optional", False) and _comes_without(req):
+            return {}
         if not req.is_json:
             raise UnsupportedMediaType("Send JSON, with Content-Type: application/json.")
         try:
             return json.loads(_body(req).decode("utf-8"), parse_constant=_refuse)
         except (ValueError, RecursionError):
             raise BadRequest("The body is not JSON that can be read.") from None
+
+
+def _comes_without(req: Request) -> bool:
+    """Whether a request has no body, and does not pretend to have one."""
+    return not (req.content_type or req.content_length or "Transfer-Encoding" in req.headers)
 
 
 def _body(req: Request) -> bytes:

@@ -1,4 +1,4 @@
-"""Prices over time: history and trend, of a product's lowest price and of each offer."""
+"""Prices over time: history and trend, of a product's lowest price and of each offer, and insights."""
 
 from typing import Any
 from uuid import UUID
@@ -9,8 +9,14 @@ from flask.views import MethodView
 from aggregator.api.parsing import Blueprint
 from aggregator.api.responses import TAG_HEADERS, UNCHANGED, tagged
 from aggregator.clock import utcnow
-from aggregator.schemas.prices import HistoryQuerySchema, HistorySchema, PeriodQuerySchema, TrendSchema
-from aggregator.services import catalog_reads, offer_reads, price_reads
+from aggregator.schemas.prices import (
+    HistoryQuerySchema,
+    HistorySchema,
+    InsightsSchema,
+    PeriodQuerySchema,
+    TrendSchema,
+)
+from aggregator.services import catalog_reads, offer_reads, price_insights, price_reads
 from aggregator.services.price_reads import Interval, period
 from aggregator.services.price_series import Series
 
@@ -55,6 +61,16 @@ class ProductPriceTrend(MethodView):
     def get(self, query: dict[str, Any], product_id: UUID) -> Response:
         """Show how a product's lowest price went"""
         return _trend(_of_product(product_id), query)
+
+
+@blueprint.route("/<uuid:product_id>/price-insights")
+class ProductPriceInsights(MethodView):
+    @blueprint.response(200, InsightsSchema, headers=TAG_HEADERS)
+    @blueprint.alt_response(304, description=UNCHANGED)
+    @blueprint.problems({404: "No such product"})
+    def get(self, product_id: UUID) -> Response:
+        """Show how a product's price stands to those it has had"""
+        return tagged(price_insights.insights(product_id, utcnow()))
 
 
 @blueprint.route("/<uuid:product_id>/offers/<offer_id>/price-history")

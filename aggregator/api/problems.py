@@ -26,6 +26,8 @@ STATUS: dict[type[errors.ProblemError], int] = {
     errors.Conflict: 409,
     errors.InProgress: 409,
     errors.EditedMeanwhile: 412,
+    errors.TooLarge: 413,
+    errors.Unsupported: 415,
     errors.Invalid: 422,
     errors.TooMany: 429,
     errors.Unavailable: 503,
@@ -140,6 +142,8 @@ def _headers(error: errors.ProblemError) -> dict[str, str]:
         return {"WWW-Authenticate": f'Bearer realm="product-aggregator"{reason}'}
     if isinstance(error, errors.TooMany):
         return {"Retry-After": str(max(1, ceil(error.extra["retry_after"])))}
+    if isinstance(error, errors.NotReady):
+        return {"Retry-After": "1", "Cache-Control": "no-store"}  # a cache may keep a 404 otherwise
     return {"Retry-After": "1"} if isinstance(error, errors.InProgress | errors.Unavailable) else {}
 
 

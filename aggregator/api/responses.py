@@ -24,7 +24,8 @@ def documented(required: bool, **descriptions: str) -> dict[str, Any]:
 TAG_HEADERS = documented(True, ETag="Send it back as If-None-Match, and get a 304 while nothing has changed.")
 PAGE_HEADERS = TAG_HEADERS | documented(
     False,
-    X_Pagination="JSON: how many things and pages there are, and which page this is. Not where a cursor was followed.",
+    X_Pagination="JSON: how many things and pages there are, and which page this is; of more than a thousand, "
+    "`total_at_least`. Not where a cursor was followed.",
     Link="Where the first, previous, next and last pages are; next walks by cursor.",
 )
 CHANGES_HEADERS = TAG_HEADERS | documented(True, Link="With rel=next: where to ask for what comes after these.")
@@ -66,9 +67,11 @@ def page_response(pages: Callable[..., Page], query: dict[str, Any]) -> Response
     links = {} if page.next_cursor is None else {"next": url_with(cursor=page.next_cursor, page=None)}
     if page.total is not None:
         count = -(-page.total // position["page_size"])
-        response.headers["X-Pagination"] = json.dumps(_pagination(page.total, count, number))
-        links |= {"first": url_with(page=1), "last": url_with(page=max(count, 1))}
-        links |= {"prev": url_with(page=min(number - 1, max(count, 1)))} if number > 1 else {}
+        response.headers["X-Pagination"] = json.dumps(_pagination(page, count, number))
+        links |= {"first": url_with(page=1)}
+        links |= {"last": url_with(page=max(count, 1))} if page.is_counted else {}
+        before = min(number - 1, max(count, 1)) if page.is_counted else number - 1
+        links |= {"prev": url_with(page=before)} if number > 1 else {}
     return linked(response, links)
 
 
@@ -79,9 +82,13 @@ def linked(response: Response, links: Mapping[str, str]) -> Response:
     return response
 
 
-def _pagination(total: int, pages: int, number: int) -> dict[str, Any]:
-    metadata = {"total": total, "total_pages": pages}
-    if not total:
+def _pagination(page: Page, pages: int, number: int) -> dict[str, Any]:
+    if not page.is_counted:
+        metadata = {"total_at_least": page.total, "first_page": 1, "page": number}
+        metadata |= {"previous_page": number - 1} if number > 1 else {}
+        return metadata | ({"next_page": number + 1} if page.next_cursor else {})
+    metadata = {"total": page.total, "total_pages": pages}
+    if not page.total:
         return metadata
     metadata |= {"first_page": 1, "last_page": pages, "page": number}
     metadata |= {"previous_page": number - 1} if 1 < number <= pages + 1 else {}

@@ -3,6 +3,7 @@
 import json
 import sys
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 import click
@@ -12,7 +13,7 @@ from aggregator.clock import utcnow
 from aggregator.errors import ProblemError
 from aggregator.jobs.offers import sync
 from aggregator.jobs.run import Run
-from aggregator.services import catalog_reads, feeds, offer_reads, price_reads
+from aggregator.services import catalog_reads, feeds, offer_reads, price_insights, price_reads
 from aggregator.services.price_series import Series
 
 FAILURES = {"failed", "not_registered", "refused", "problem"}
@@ -34,8 +35,30 @@ def trend(product_id: UUID, offer_id: str | None, since: datetime | None, until:
     except ProblemError as error:
         raise click.ClickException(error.detail) from None
     for name, value in json.loads(price_reads.trend(series, period)).items():
-        shown = f"{value['price']} at {value['at']}" if isinstance(value, dict) else json.dumps(value).strip('"')
-        click.echo(f"{name.replace('_', ' ')}: {shown}")
+        click.echo(f"{name.replace('_', ' ')}: {_in_words(value)}")
+
+
+@group.command("insights")
+@click.argument("product_id", type=click.UUID)
+def insights(product_id: UUID) -> None:
+    """Show how the price of a product stands to those it has had."""
+    try:
+        found = json.loads(price_insights.insights(product_id, utcnow()))
+    except ProblemError as error:
+        raise click.ClickException(error.detail) from None
+    changes = {f"change in {back}": change for back, change in found.pop("changes").items()}
+    for name, value in {**found, **changes}.items():
+        click.echo(f"{name.replace('_', ' ')}: {_in_words(value)}")
+
+
+def _in_words(value: Any) -> str:
+    """A price with its moment, a difference with its percentage, or what is plain."""
+    if not isinstance(value, dict):
+        return json.dumps(value).strip('"')
+    if "at" in value:
+        return f"{value['price']} at {value['at']}"
+    difference, share = value.values()
+    return f"{difference:+}" if share is None else f"{difference:+} ({share:+.2f} %)"
 
 
 @group.command("sync")

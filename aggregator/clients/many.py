@@ -1,7 +1,8 @@
 """Many requests at a time over libcurl, whose time-out bounds a whole request, slow drips included."""
 
+import socket
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -9,6 +10,7 @@ import pycurl
 
 from aggregator.clients.wire import (
     CUT_OFF,
+    FORBIDDEN,
     MAX_REPLY_BYTES,
     TIMED_OUT,
     TOO_LARGE,
@@ -20,6 +22,8 @@ from aggregator.clients.wire import (
 )
 
 K = TypeVar("K")
+# Whether a request to a URL may connect to an IP address that its host has turned out to be.
+Guard = Callable[[str, str], bool]
 
 # A transfer this old stops counting, up to so many: a few slow answers must not hold up all the others.
 SLOW_SECONDS = 1.0
@@ -47,9 +51,10 @@ class _Held:
 class _Transfer(Generic[K]):
     """One reusable libcurl handle and what it is carrying."""
 
-    def __init__(self, seconds: float, max_bytes: int, held: "_Held") -> None:
+    def __init__(self, seconds: float, max_bytes: int, held: "_Held", guard: Guard | None) -> None:
         self.max_bytes = max_bytes
         self.held = held
+        self.guard = guard
         self.handle = handle = pycurl.Curl()
         handle.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
         handle.setopt(pycurl.FOLLOWLOCATION, False)
@@ -60,11 +65,16 @@ class _Transfer(Generic[K]):
         handle.setopt(pycurl.MAXFILESIZE, max_bytes)
         handle.setopt(pycurl.USERAGENT, USER_AGENT)
         handle.setopt(pycurl.WRITEFUNCTION, self._receive)
+        if guard is not None:
+            handle.setopt(pycurl.OPENSOCKETFUNCTION, self._open)
         self.headers: tuple[tuple[str, str], ...] | None = None
+        self.socket: socket.socket | None = None
         self.key: K
 
     def load(self, key: K, request: Request) -> pycurl.Curl:
         self.key = key
+        self.url = request.url
+        self.forbidden = False
         self.chunks: list[bytes] = []
         self.size = 0
         self.started = time.monotonic()
@@ -78,6 +88,23 @@ class _Transfer(Generic[K]):
             self.headers = request.headers
             self.handle.setopt(pycurl.HTTPHEADER, [f"{name}: {value}" for name, value in request.headers])
         return self.handle
+
+    def _open(self, _: int, address: Any) -> socket.socket | int:
+        """A socket for the very address that libcurl is about to connect to, if it may."""
+        assert self.guard is not None
+        if address.family in (socket.AF_INET, socket.AF_INET6) and self.guard(self.url, address.addr[0]):
+            self.let_go()
+            self.socket = socket.socket(address.family, address.socktype, address.protocol)
+            return self.socket
+        self.forbidden = True
+        bad: int = pycurl.SOCKET_BAD
+        return bad
+
+    def let_go(self) -> None:
+        """Close our end of a socket of which libcurl has made a copy of its own."""
+        if self.socket is not None:
+            self.socket.close()
+            self.socket = None
 
     def _receive(self, chunk: bytes) -> int:
         self.size += len(chunk)
@@ -95,12 +122,22 @@ class _Transfer(Generic[K]):
 
 
 class ManyRequests:
-    """Sends requests side by side and yields replies as they come, each within seconds and max_bytes."""
+    """Sends requests side by side and yields replies as they come, each within seconds and max_bytes.
 
-    def __init__(self, concurrency: int = 32, seconds: float = 10.0, max_bytes: int = MAX_REPLY_BYTES) -> None:
+    With a guard it connects only to addresses that the guard lets pass, whatever their names resolve to.
+    """
+
+    def __init__(
+        self,
+        concurrency: int = 32,
+        seconds: float = 10.0,
+        max_bytes: int = MAX_REPLY_BYTES,
+        guard: Guard | None = None,
+    ) -> None:
         self.concurrency = concurrency
         self.seconds = seconds
         self.max_bytes = max_bytes
+        self.guard = guard
 
     def exchange(
         self, requests: Iterable[tuple[K, Request] | None]
@@ -148,13 +185,14 @@ class _Exchange(Generic[K]):
                 break
             if item is None:
                 break
-            transfer = (
-                self.idle.pop() if self.idle else _Transfer[K](self.limits.seconds, self.limits.max_bytes, self.held)
-            )
+            transfer = self.idle.pop() if self.idle else self._transfer()
             handle = transfer.load(*item)
             self.active[handle] = transfer
             self.multi.add_handle(handle)
         return bool(self.active) or not self.exhausted
+
+    def _transfer(self) -> _Transfer[K]:
+        return _Transfer[K](self.limits.seconds, self.limits.max_bytes, self.held, self.limits.guard)
 
     def ended(self) -> Iterator[tuple[_Transfer[K], int | None]]:
         """Carry bytes, and yield the transfers that have ended, with libcurl's code for a failure."""
@@ -163,6 +201,7 @@ class _Exchange(Generic[K]):
         for handle, error in [(handle, None) for handle in done] + [(failure[0], failure[1]) for failure in failed]:
             self.multi.remove_handle(handle)
             transfer = self.active.pop(handle)
+            transfer.let_go()
             self.held.bytes -= transfer.size
             yield transfer, error
             self.idle.append(transfer)
@@ -178,12 +217,16 @@ class _Exchange(Generic[K]):
         self.slow = min(slow, SLOW_PER_FAST * self.limits.concurrency)
 
     def close(self) -> None:
-        for handle in self.active:
+        for handle, transfer in self.active.items():
             self.multi.remove_handle(handle)
+            transfer.let_go()
         self.multi.close()
 
 
 def _outcome(transfer: _Transfer[Any], error: int | None) -> Reply | TransportError:
     if error is None:
         return transfer.reply()
-    return TransportError(_REASONS.get(error, UNREACHABLE))
+    status = transfer.handle.getinfo(pycurl.RESPONSE_CODE) or None
+    if transfer.forbidden and error == pycurl.E_COULDNT_CONNECT:
+        return TransportError(FORBIDDEN)
+    return TransportError(_REASONS.get(error, UNREACHABLE), status)

@@ -27,10 +27,11 @@ class Reply:
 
 
 class TransportError(Exception):
-    """No whole reply came back; reason says why in a word or two."""
+    """No whole reply came back; reason says why in a word or two, and status how its beginning sounded, if at all."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, status: int | None = None) -> None:
         self.reason = reason
+        self.status = status
         super().__init__(reason)
 
 
@@ -39,3 +40,4 @@ TIMED_OUT = "timed out"
 CUT_OFF = "connection cut off"
 TOO_LARGE = "answer too large"
 BUSY = "too many calls at once"
+FORBIDDEN = "address not allowed"

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from aggregator.clock import utcnow
 from aggregator.database import in_transaction
 from aggregator.jobs.run import Run, Summary
-from aggregator.services import changes, idempotency, jobs, limits, sign_ins
+from aggregator.services import changes, idempotency, jobs, limits, outbox, sign_ins
 
 CLEAN_UP = "clean-up"
 CLEAN_UP_SECONDS = 3600.0
@@ -19,9 +19,10 @@ def clean_up_is_due() -> bool:
 
 
 def clean_up(run: Run) -> Summary:
-    """Forget old idempotency keys, needless changes, runs, limits and sign-ins, and the workers that died without a word."""
+    """Forget old keys, deliveries, needless changes, runs, limits, sign-ins, and workers that died without a word."""
     return {
         "idempotency_keys": _all(run, idempotency.expire),
+        "deliveries": _all(run, outbox.expire),
         "changes": _compact_changes(run),
         "job_runs": _all(run, jobs.expire_runs),
         "rate_limits": _all(run, limits.expire),

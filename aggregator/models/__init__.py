@@ -24,6 +24,7 @@ from aggregator.models.orders import (
 )
 from aggregator.models.outbox import Channel, Delivery, DeliveryStatus, Event, Subscription, Webhook
 from aggregator.models.price_buckets import PriceBucket, ProductPriceBucket
+from aggregator.models.search import Place, SearchWord
 
 __all__ = [
     "MAX_PRICE",
@@ -58,6 +59,7 @@ __all__ = [
     "OrderEvent",
     "OrderItem",
     "OrderStatus",
+    "Place",
     "PriceBucket",
     "PricePoint",
     "Product",
@@ -67,6 +69,7 @@ __all__ = [
     "Registration",
     "Role",
     "RunStatus",
+    "SearchWord",
     "SignIn",
     "StockMovement",
     "Subscription",

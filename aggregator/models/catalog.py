@@ -64,6 +64,8 @@ class Product(Base):
     stock: Mapped[int] = mapped_column(default=0)
     rating: Mapped[float | None] = mapped_column(sa.Float)
     version: Mapped[int] = mapped_column(default=1)  # counts the edits; the sync leaves it alone
+    # Counts what happens to its images, of which an editor with If-Match need know nothing.
+    image_changes: Mapped[int] = mapped_column(default=0, server_default=sa.text("0"))
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
     deleted_at: Mapped[datetime | None]

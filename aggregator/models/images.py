@@ -13,6 +13,7 @@ from aggregator.models.types import choice
 MAX_IMAGE_BYTES = 5 * 1024 * 1024
 MAX_PIXELS = 25_000_000
 MAX_IMAGES = 10  # of one product
+_PENDING = sa.text("status = 'pending'")
 
 
 class ImageStatus(StrEnum):
@@ -35,7 +36,10 @@ class Image(Base):
     """A picture of a product. What it consists of lies in a store, under the image's id and a variant."""
 
     __tablename__ = "images"
-    __table_args__ = (sa.Index(None, "product_id", "position"),)
+    __table_args__ = (
+        sa.Index(None, "product_id", "position"),
+        sa.Index("ix_images_due", "created_at", postgresql_where=_PENDING, sqlite_where=_PENDING),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
     product_id: Mapped[UUID] = mapped_column(sa.ForeignKey("products.id"))

@@ -27,12 +27,17 @@ class Event(StrEnum):
     PRODUCT_CREATED = "product.created"
     OFFERS_CHANGED = "offers.changed"
     PRICE_ALERT = "price.alert"
+    ORDER_PLACED = "order.placed"
+    ORDER_STATUS = "order.status"  # each one after the first
     DAILY = "daily"  # by mail only
     TEST = "webhook.test"  # to one webhook, when its user asks for it
 
 
 # What a webhook can subscribe to.
-SUBSCRIBABLE = (Event.PRODUCT_CREATED, Event.OFFERS_CHANGED, Event.PRICE_ALERT)
+SUBSCRIBABLE = (
+    *(Event.PRODUCT_CREATED, Event.OFFERS_CHANGED, Event.PRICE_ALERT),
+    *(Event.ORDER_PLACED, Event.ORDER_STATUS),  # of the user's own orders
+)
 
 
 class DeliveryStatus(StrEnum):

@@ -5,9 +5,9 @@ from typing import Any
 from marshmallow import Schema, fields
 
 from aggregator.models import MAX_PRICE, MAX_STOCK, Registration
-from aggregator.models.catalog import BRAND_LENGTH, DESCRIPTION_LENGTH, NAME_LENGTH
+from aggregator.models.catalog import BRAND_LENGTH, CATEGORY_LENGTH, DESCRIPTION_LENGTH, NAME_LENGTH
 from aggregator.schemas.answers import AnswerSchema
-from aggregator.schemas.fields import Integer, Number, Text, Timestamp
+from aggregator.schemas.fields import Integer, Moment, Number, QueryInteger, QueryNumber, Text, Timestamp
 from aggregator.schemas.offers import OfferSchema
 from aggregator.schemas.paging import ListQuerySchema, SortText
 
@@ -18,6 +18,9 @@ class ProductInputSchema(Schema):
     name = Text(min_length=1, max_length=NAME_LENGTH, required=True, metadata={"examples": ["Oak chair"]})
     description = Text(max_length=DESCRIPTION_LENGTH, required=True, metadata={"examples": ["It does not wobble."]})
     brand = Text(max_length=BRAND_LENGTH, allow_none=True, load_default=None, metadata={"examples": ["Castera"]})
+    category_id = fields.UUID(
+        allow_none=True, load_default=None, metadata={"description": "The category it is in, if it is in one."}
+    )
     price = Integer(
         minimum=0,
         maximum=MAX_PRICE,
@@ -51,6 +54,14 @@ class RegistrationSchema(AnswerSchema):
     registered_at = Timestamp(allow_none=True)
 
 
+class CategoryOfProductSchema(AnswerSchema):
+    """The category that a product is in."""
+
+    id = fields.UUID()
+    name = fields.String()
+    slug = fields.String()
+
+
 class ProductSchema(AnswerSchema):
     """A product of the catalogue."""
 
@@ -58,6 +69,7 @@ class ProductSchema(AnswerSchema):
     name = fields.String()
     description = fields.String()
     brand = fields.String(allow_none=True)
+    category = fields.Nested(CategoryOfProductSchema, allow_none=True)
     price = fields.Integer(allow_none=True)
     stock = fields.Integer()
     rating = fields.Float(allow_none=True)
@@ -78,5 +90,26 @@ class ProductWithOffersSchema(ProductSchema):
 class ProductQuerySchema(ListQuerySchema):
     """Which products."""
 
-    sort = SortText("name", "created_at", "updated_at", "lowest_price", "offer_count")
-    q = Text(min_length=1, max_length=100, metadata={"description": "What their names contain."})
+    sort = SortText("name", "created_at", "updated_at", "lowest_price", "price", "rating", "stock", "offer_count")
+    q = Text(
+        min_length=1,
+        max_length=100,
+        metadata={
+            "description": "Words of their names, brands and descriptions, in any order and without regard to case and "
+            "accents; the last one may be only begun. Without a `sort`, what has them all in its name comes first."
+        },
+    )
+    category = Text(max_length=CATEGORY_LENGTH, metadata={"description": "Its slug or its id; its parts count, too."})
+    brand = Text(max_length=BRAND_LENGTH, metadata={"description": "In whatever case."})
+    min_price = QueryInteger(minimum=0, maximum=MAX_PRICE, metadata={"description": "Of the house's own price."})
+    max_price = QueryInteger(minimum=0, maximum=MAX_PRICE)
+    min_stock = QueryInteger(minimum=0, maximum=MAX_STOCK)
+    max_stock = QueryInteger(minimum=0, maximum=MAX_STOCK)
+    min_rating = QueryNumber(minimum=0, maximum=5)
+    max_rating = QueryNumber(minimum=0, maximum=5)
+    min_offer_price = QueryInteger(minimum=0, maximum=MAX_PRICE, metadata={"description": "Of `lowest_price`."})
+    max_offer_price = QueryInteger(minimum=0, maximum=MAX_PRICE)
+    in_stock = fields.Boolean(metadata={"description": "Whether it is to be had, from the house or by an offer."})
+    has_offers = fields.Boolean()
+    registration = fields.Enum(Registration, by_value=fields.String)
+    created_after = Moment()

@@ -70,6 +70,13 @@ class QueryInteger(fields.Integer):
         return super()._validated(value)
 
 
+class QueryNumber(fields.Float):
+    """A number in a query string, within bounds."""
+
+    def __init__(self, *, minimum: float, maximum: float, **kwargs: Any) -> None:
+        super().__init__(allow_nan=False, validate=validate.Range(minimum, maximum), **kwargs)
+
+
 class Timestamp(fields.AwareDateTime):
     """A moment, ISO 8601 in UTC with microseconds and a Z."""
 

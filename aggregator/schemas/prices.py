@@ -7,6 +7,8 @@ from aggregator.schemas.fields import Moment, Timestamp
 
 PERIOD = "ISO 8601, from 1970 on, with an offset from UTC or a Z."
 
+COVERED = "As asked for; earlier or later where only the whole hour or day is kept that it lies in."
+
 
 class PeriodQuerySchema(Schema):
     """Which period; the last 30 days unless it says otherwise."""
@@ -41,9 +43,16 @@ class PointSchema(Schema):
 
 
 class HistorySchema(AnswerSchema):
-    """The prices in a period; each holds until the next."""
+    """The prices in a period; each holds until the next.
+
+    Of long ago only hours are kept, and then only days. A period that begins or ends inside of one has all of it, and
+    where there is no more than a day an hourly history tells that; raw changes tell its prices as far as they are
+    known.
+    """
 
     interval = fields.String()
+    since = Timestamp(metadata={"description": COVERED})
+    until = Timestamp(metadata={"description": COVERED})
     points = fields.List(fields.Nested(PointSchema))
 
 
@@ -57,8 +66,8 @@ class EndSchema(AnswerSchema):
 class TrendSchema(AnswerSchema):
     """How the price went in a period, in minor units; null where nothing was to be had."""
 
-    since = Timestamp()
-    until = Timestamp()
+    since = Timestamp(metadata={"description": COVERED})
+    until = Timestamp(metadata={"description": COVERED})
     first = fields.Nested(EndSchema, allow_none=True, metadata={"description": "The first price of the period."})
     last = fields.Nested(EndSchema, allow_none=True, metadata={"description": "The last one."})
     change = fields.Integer(allow_none=True)
@@ -68,3 +77,53 @@ class TrendSchema(AnswerSchema):
     max = fields.Integer(allow_none=True)
     average = fields.Float(allow_none=True, metadata={"description": "Weighted by how long each price was asked."})
     enough_data = fields.Boolean(metadata={"description": "Whether there was a price at all."})
+
+
+class PriceChangeSchema(AnswerSchema):
+    """How the present price differs from an earlier one."""
+
+    change = fields.Integer()
+    change_percent = fields.Float(allow_none=True, metadata={"description": "Null from a price of 0."})
+
+
+def _since(text: str, name: str) -> fields.Nested:
+    description = f"From the price in force {text} ago; null where there was none, or is none."
+    return fields.Nested(PriceChangeSchema, allow_none=True, data_key=name, metadata={"description": description})
+
+
+class RecentChangesSchema(AnswerSchema):
+    """How the present price differs from earlier ones."""
+
+    a_day = _since("24 hours", "24h")
+    a_week = _since("7 days", "7d")
+    a_month = _since("30 days", "30d")
+
+
+class ComparisonSchema(AnswerSchema):
+    """How much our own price is above the market's lowest; negative below it."""
+
+    difference = fields.Integer()
+    percent = fields.Float(allow_none=True, metadata={"description": "Null against a price of 0."})
+
+
+def _extreme(text: str) -> fields.Nested:
+    description = f"{text}, and when it was first asked; where only an hour or a day is kept, when that begins."
+    return fields.Nested(EndSchema, allow_none=True, metadata={"description": description})
+
+
+class InsightsSchema(AnswerSchema):
+    """What there is to know of a product's price today, in minor units."""
+
+    price = fields.Integer(
+        allow_none=True, metadata={"description": "The lowest price in stock; null when it is sold out."}
+    )
+    lowest_30_days = _extreme("The lowest price of the last 30 days")
+    all_time_low = _extreme("The lowest price ever")
+    all_time_high = _extreme("The highest price ever")
+    changes = fields.Nested(RecentChangesSchema)
+    position = fields.Float(
+        allow_none=True,
+        metadata={"description": "Where the price stands between the lowest ever (0) and the highest (100)."},
+    )
+    own_price = fields.Integer(allow_none=True, metadata={"description": "The house's own; null if it sells none."})
+    own_against_market = fields.Nested(ComparisonSchema, allow_none=True)

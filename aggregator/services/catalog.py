@@ -9,23 +9,27 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from aggregator.database import db, dialect
-from aggregator.errors import Conflict, EditedMeanwhile, NotFound
-from aggregator.models import ChangeKind, Feed, Offer, PricePoint, Product, ProductPricePoint
+from aggregator.errors import Conflict, EditedMeanwhile, Invalid, NotFound
+from aggregator.models import Category, ChangeKind, Feed, MovementKind, Offer, PricePoint, Product, ProductPricePoint
 from aggregator.models.base import table_of
-from aggregator.services import changes, feeds
+from aggregator.services import changes, feeds, search, stock
 from aggregator.services.feeds import Claimed
 from aggregator.sql import now_plus, upsert
 
 Versions = Collection[int | None] | None
+SEARCHED = {"name", "brand", "description"}
 
 
 def add(product_id: UUID, fields: Mapping[str, Any], now: datetime, id_is_ours: bool = True) -> Product:
     """A new product, due to be registered at the offers service. Conflict for a name or an id in use."""
+    _check_category(fields)
     product = Product(id=product_id, **fields, created_at=now, updated_at=now)
     db.session.add(product)
     _flush(product)
     db.session.add(Feed(product_id=product_id, due_at=now_plus(0), id_is_ours=id_is_ours))
     db.session.flush()
+    search.index([_searched(product)])
+    stock.note(MovementKind.INITIAL, {product_id: product.stock}, now)
     changes.record(ChangeKind.CREATED, [product_id], now)
     return product
 
@@ -41,6 +45,9 @@ def add_missing(products: Sequence[Mapping[str, Any]], now: datetime) -> int:
             sa.insert(Feed),
             [{"product_id": product_id, "due_at": now, "id_is_ours": False} for product_id in added],
         )
+        search.index([fields for fields in rows if fields["id"] in set(added)])
+        stocks = {fields["id"]: fields["stock"] for fields in rows}
+        stock.note(MovementKind.INITIAL, {product_id: stocks[product_id] for product_id in added}, now)
         changes.record(ChangeKind.CREATED, added, now)
     return len(added)
 
@@ -53,11 +60,16 @@ def change(product_id: UUID, fields: Mapping[str, Any], now: datetime, versions:
     changed = {name: value for name, value in fields.items() if getattr(product, name) != value}
     if not changed:
         return
+    _check_category(changed)
+    before = product.stock  # locked: no sale comes between
     for name, value in changed.items():
         setattr(product, name, value)
     product.version += 1
     product.updated_at = now
     _flush(product)
+    if SEARCHED & changed.keys():
+        search.index([_searched(product)])
+    stock.note(MovementKind.ADJUST, {product_id: product.stock - before}, now)
     feeds.register_again(product_id)
     changes.record(ChangeKind.UPDATED, [product_id], now)
 
@@ -92,9 +104,26 @@ def withdraw(product: Claimed, now: datetime) -> bool:
     )
     if gone.first() is None:
         return False
-    db.session.execute(sa.delete(Product).where(Product.id == product.product_id))
-    changes.record(ChangeKind.DELETED, [UUID(product.product_id)], now)
+    product_id = UUID(product.product_id)
+    try:
+        with db.session.begin_nested():
+            stock.forget(product_id)
+            db.session.execute(sa.delete(Product).where(Product.id == product_id))
+    except IntegrityError:  # somebody was quick to order it, to put it in a cart, or to watch it
+        this = sa.update(Product).where(Product.id == product_id)
+        db.session.execute(this.values(deleted_at=now, version=Product.version + 1, updated_at=now))
+    changes.record(ChangeKind.DELETED, [product_id], now)
     return True
+
+
+def _searched(product: Product) -> dict[str, Any]:
+    return {"id": product.id, "name": product.name, "brand": product.brand, "description": product.description}
+
+
+def _check_category(fields: Mapping[str, Any]) -> None:
+    category_id = fields.get("category_id")
+    if category_id is not None and db.session.get(Category, category_id) is None:
+        raise Invalid(errors={"json": {"category_id": ["There is no such category."]}})
 
 
 def _living(product_id: UUID) -> Product:

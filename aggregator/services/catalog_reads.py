@@ -1,6 +1,5 @@
 """The catalogue as the outside reads it: each query is one statement that returns the JSON text."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -9,11 +8,9 @@ import sqlalchemy as sa
 
 from aggregator.database import read
 from aggregator.errors import NotFound
-from aggregator.models import MAX_PRICE, Feed, Offer, Product
-from aggregator.services import listing, paging
-from aggregator.services.listing import Listing, Page
+from aggregator.models import Category, Feed, Offer, Product
 from aggregator.services.offer_reads import OPEN, offer_json
-from aggregator.sql import Select, id_parameter, json_array, json_object, json_time
+from aggregator.sql import Select, id_parameter, json_array, json_object, json_one, json_time
 
 
 @dataclass(frozen=True)
@@ -24,6 +21,10 @@ class Document:
     tag: str
 
 
+def _category_json() -> json_object:
+    return json_object({"id": Category.id, "name": Category.name, "slug": Category.slug})
+
+
 def product_json(offers: sa.ColumnElement[Any] | None = None) -> json_object:
     """A product as JSON, with its offers where they are given."""
     return json_object(
@@ -32,6 +33,7 @@ def product_json(offers: sa.ColumnElement[Any] | None = None) -> json_object:
             "name": Product.name,
             "description": Product.description,
             "brand": Product.brand,
+            "category": json_one(sa.select(_category_json()).where(Category.id == Product.category_id)),
             "price": Product.price,
             "stock": Product.stock,
             "rating": Product.rating,
@@ -50,41 +52,6 @@ def product_json(offers: sa.ColumnElement[Any] | None = None) -> json_object:
         }
         | ({} if offers is None else {"offers": offers})
     )
-
-
-PRODUCTS = Listing(
-    source=sa.join(Product, Feed, Feed.product_id == Product.id),
-    document=product_json,
-    columns={
-        "name": lambda _: Product.name,
-        "created_at": lambda _: Product.created_at,
-        "updated_at": lambda _: Product.updated_at,
-        # What has no price comes last, whichever way the list is sorted.
-        "lowest_price": lambda descending: sa.func.coalesce(Feed.lowest_price, -1 if descending else MAX_PRICE + 1),
-        "offer_count": lambda _: Feed.offer_count,
-    },
-    kinds={
-        "name": paging.is_text,
-        "created_at": paging.is_moment,
-        "updated_at": paging.is_moment,
-        "lowest_price": paging.is_number,
-        "offer_count": paging.is_number,
-    },
-    tie=Product.id,
-    tie_kind=paging.is_uuid,
-    default_sort="-created_at",
-    filters={
-        "q": Product.name.ilike(sa.bindparam("q", type_=sa.String), escape="\\"),
-    },
-    always=(Product.deleted_at.is_(None),),
-)
-
-
-def page(filters: Mapping[str, Any], **position: Any) -> Page:
-    """A page of the living products; q finds those that have it in their names."""
-    if "q" in filters:
-        filters = {**filters, "q": listing.containing(filters["q"])}
-    return listing.page(PRODUCTS, filters, **position)
 
 
 def find(product_id: UUID) -> Document:

@@ -1,6 +1,6 @@
 """Lists: filtered, sorted and paged in the database, which also writes the JSON."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,13 +15,15 @@ from aggregator.services.paging import (
     decode_cursor,
     encode_cursor,
     following,
+    is_number,
     order,
     parse_sort,
     sort_values,
 )
-from aggregator.sql import Select, json_time
+from aggregator.sql import Row, Select, json_time
 
 Condition = sa.ColumnElement[bool]
+COUNTED = 1_000  # to count further would cost more than the page itself
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,46 +40,119 @@ class Listing:
     # Conditions on a parameter of the same name; of a yes or no, a condition for each.
     filters: Mapping[str, Condition | Mapping[bool, Condition]] = field(default_factory=dict)
     always: tuple[Condition, ...] = ()
+    # Conditions on a parameter that must not all hold together.
+    unless: Mapping[str, Condition] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Page:
-    """A page of a list: the JSON array, the cursor to the next page, and how many things there are in all."""
+    """A page of a list: the JSON array, the cursor to the next page, and how many things there are in all.
+
+    Where there are more than COUNTED, total is that number and is_counted false. Who follows a cursor is told no
+    total: nobody counts on the way.
+    """
 
     text: str
     next_cursor: str | None
-    total: int | None  # None where a cursor was followed: nobody counts on the way
+    total: int | None
+    is_counted: bool = True
+
+
+@dataclass(frozen=True)
+class _Query:
+    """What is asked of lists: which things, in which order."""
+
+    shape: tuple[tuple[str, bool | None], ...]
+    values: Mapping[str, Any]
+    keys: Sort
+
+    def rows(self, listing: Listing, after: bool, **position: Any) -> Sequence[Row]:
+        return read(_rows, listing, self.shape, self.keys, after, **position, **self.values)
+
+    def count(self, listing: Listing, at_most: int) -> int:
+        number: int = read(_count, listing, self.shape, at_most=at_most, **self.values)[0][0]
+        return number
 
 
 def page(
-    listing: Listing,
+    listings: Listing | Sequence[Listing],
     filters: Mapping[str, Any],
     sort: str | None,
     size: int,
     number: int = 1,
     cursor: str | None = None,
 ) -> Page:
-    """The page of that number, or what follows cursor. Invalid for a sort or a cursor that makes no sense."""
-    keys = parse_sort(sort or listing.default_sort, list(listing.columns))
+    """The page of that number, or what follows cursor, of one list or of several, one after the other.
+
+    Invalid for a sort or a cursor that makes no sense.
+    """
+    listings = [listings] if isinstance(listings, Listing) else listings
+    keys = parse_sort(sort or listings[0].default_sort, list(listings[0].columns))
     shape = tuple(sorted((name, value if isinstance(value, bool) else None) for name, value in filters.items()))
-    values = {name: value for name, value in filters.items() if not isinstance(value, bool)}
-    position: dict[str, Any] = {"page_offset": (number - 1) * size}
-    if cursor is not None:
-        position = decode_cursor(cursor, [*(listing.kinds[key.name] for key in keys), listing.tie_kind])
-    rows = read(_rows, listing, shape, keys, cursor is not None, page_size=size + 1, **position, **values)
-    following_rows = len(rows) > size
-    rows = rows[:size]
+    query = _Query(shape, {name: value for name, value in filters.items() if not isinstance(value, bool)}, keys)
+    if cursor is None:
+        found = _from(listings, query, (number - 1) * size, size + 1)
+    else:
+        found = _after(listings, query, cursor, size + 1)
+    last = found[size - 1] if len(found) > size else None
+    total = None if cursor is not None else _total(listings, query)
     return Page(
-        "[" + ",".join(row[0] for row in rows) + "]",
-        encode_cursor(rows[-1][1:]) if following_rows else None,
-        None if cursor is not None else read(_count, listing, shape, **values)[0][0],
+        "[" + ",".join(row[0] for _, row in found[:size]) + "]",
+        None if last is None else encode_cursor([*last[0], *last[1][1:]]),
+        None if total is None else min(total, COUNTED),
+        total is None or total <= COUNTED,
     )
+
+
+# A row, and what tells which of several lists it is from: nothing where there is but one.
+_Found = list[tuple[tuple[int, ...], Row]]
+
+
+def _from(listings: Sequence[Listing], query: _Query, offset: int, limit: int) -> _Found:
+    found: _Found = []
+    for number, listing in enumerate(listings):
+        rows = query.rows(listing, False, page_offset=offset, page_size=limit - len(found))
+        found += _named(listings, number, rows)
+        if len(found) == limit:
+            break
+        offset = 0 if rows or not offset else offset - query.count(listing, offset)
+    return found
+
+
+def _after(listings: Sequence[Listing], query: _Query, cursor: str, limit: int) -> _Found:
+    kinds = [*(listings[0].kinds[key.name] for key in query.keys), listings[0].tie_kind]
+    several: list[Kind] = [lambda value: is_number(value) and 0 <= value < len(listings)] if len(listings) > 1 else []
+    marks = list(decode_cursor(cursor, [*several, *kinds]).values())
+    first = marks.pop(0) if several else 0
+    position = {f"after_{index}": mark for index, mark in enumerate(marks)}
+    found = _named(listings, first, query.rows(listings[first], True, page_size=limit, **position))
+    for number in range(first + 1, len(listings)):
+        if len(found) < limit:
+            rest = query.rows(listings[number], False, page_offset=0, page_size=limit - len(found))
+            found += _named(listings, number, rest)
+    return found
+
+
+def _named(listings: Sequence[Listing], number: int, rows: Sequence[Row]) -> _Found:
+    return [((number,) if len(listings) > 1 else (), row) for row in rows]
+
+
+def _total(listings: Sequence[Listing], query: _Query) -> int:
+    total = 0
+    for listing in listings:
+        if total <= COUNTED:
+            total += query.count(listing, COUNTED + 1 - total)
+    return total
 
 
 def containing(text: str) -> str:
     """The pattern for LIKE ... ESCAPE that finds text anywhere."""
-    literal = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return f"%{literal}%"
+    return f"%{literal(text)}%"
+
+
+def literal(text: str) -> str:
+    """The pattern for LIKE ... ESCAPE that finds text and nothing else."""
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
 def _filtered(listing: Listing, shape: tuple[tuple[str, bool | None], ...]) -> list[Condition]:
@@ -85,7 +160,8 @@ def _filtered(listing: Listing, shape: tuple[tuple[str, bool | None], ...]) -> l
     for name, flag in shape:
         condition = listing.filters[name]
         conditions.append(condition[flag] if isinstance(condition, Mapping) else condition)  # type: ignore[index]
-    return conditions
+    together = [listing.unless[name] for name, _ in shape if name in listing.unless]
+    return [*conditions, sa.not_(sa.and_(*together))] if together else conditions
 
 
 def _rows(listing: Listing, shape: tuple[tuple[str, bool | None], ...], keys: Sort, after: bool) -> Select:
@@ -111,4 +187,5 @@ def _as_json(value: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
 
 
 def _count(listing: Listing, shape: tuple[tuple[str, bool | None], ...]) -> Select:
-    return sa.select(sa.func.count()).select_from(listing.source).where(*_filtered(listing, shape))
+    some = sa.select(sa.literal(1)).select_from(listing.source).where(*_filtered(listing, shape))
+    return sa.select(sa.func.count()).select_from(some.limit(sa.bindparam("at_most", type_=sa.Integer)).subquery())

@@ -1,7 +1,7 @@
 """What is to leave the house: queued with what causes it, claimed, delivered, and kept for a while as a log."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -88,16 +88,21 @@ def _is_due(channel: Channel) -> sa.ColumnElement[bool]:
     return sa.and_(
         Delivery.status == DeliveryStatus.PENDING,
         Delivery.channel == channel,
+        sa.or_(*(Delivery.event == event for event in Event)),  # others are a newer version's, for its own workers
         Delivery.due_at <= now_plus(0),
         sa.or_(Delivery.claimed_until.is_(None), Delivery.claimed_until < now_plus(0)),
     )
 
 
-def claim_due(claim: str, channel: Channel, limit: int) -> list[Claimed]:
-    """Up to limit deliveries that are due and that nobody is attempting, the longest due first."""
+def claim_due(claim: str, channel: Channel, limit: int, busy: Collection[UUID] = ()) -> list[Claimed]:
+    """Up to limit deliveries that are due and that nobody is attempting, the longest due first.
+
+    None of the busy webhooks': those have enough to do.
+    """
+    others = [Delivery.webhook_id.not_in(busy)] if busy else []
     due = (
         sa.select(Delivery.id)
-        .where(_is_due(channel))
+        .where(_is_due(channel), *others)
         .order_by(Delivery.due_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
@@ -135,8 +140,26 @@ def failed(
 
 def release(deliveries: Sequence[Claimed]) -> None:
     """Give deliveries back that have not been attempted: they stay due."""
-    for delivery in deliveries:
-        _end(delivery, attempts=DELIVERIES.c.attempts - 1)
+    row = DELIVERIES.c
+    ours = [(delivery.id, delivery.claim) for delivery in deliveries]
+    db.session.execute(
+        sa.update(DELIVERIES)
+        .where(sa.tuple_(row.id, row.claimed_by).in_(ours), row.status == DeliveryStatus.PENDING)
+        .values(claimed_by=None, claimed_until=None, attempts=row.attempts - 1)
+    )
+
+
+def again(delivery_id: UUID, webhook_id: UUID) -> bool:
+    """Have a webhook's delivery attempted at once; one that has ended begins anew. False where there is none."""
+    row = DELIVERIES.c
+    attempts = sa.case((row.status == DeliveryStatus.PENDING, row.attempts), else_=0)  # one may be under way
+    due = (
+        sa.update(DELIVERIES)
+        .where(row.id == delivery_id, row.webhook_id == webhook_id)
+        .values(status=DeliveryStatus.PENDING, attempts=attempts, due_at=now_plus(0), done_at=None)
+        .returning(row.id)
+    )
+    return db.session.execute(due).first() is not None
 
 
 def _end(delivery: Claimed, **values: Any) -> bool:

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import json
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -105,11 +106,21 @@ def is_number(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
 
 
+def is_decimal(value: Any) -> bool:
+    """Whether value is what JSON makes of a column of decimal numbers."""
+    return is_number(value) or (isinstance(value, float) and math.isfinite(value))
+
+
 def is_text(value: Any) -> bool:
     """Whether value is what JSON makes of a text column."""
     return (
         type(value) is str and "\0" not in value and not any("\ud800" <= character <= "\udfff" for character in value)
     )
+
+
+def as_text(moment: datetime) -> str:
+    """A moment as moment_parameter() takes it."""
+    return moment.astimezone(UTC).strftime(TIMESTAMP_FORMAT)
 
 
 def is_moment(value: Any) -> bool:

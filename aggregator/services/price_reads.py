@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from itertools import dropwhile
 from typing import Any
 
 from aggregator.errors import Invalid
-from aggregator.models.types import TIMESTAMP_FORMAT
 from aggregator.services import price_series
 from aggregator.services.price_series import Series, Stretch, microsecond, moment
 
@@ -50,10 +50,11 @@ def period(now: datetime, since: datetime | None = None, until: datetime | None 
 def history(series: Series, period: Period, interval: Interval) -> str:
     """The prices in a period: each change of the price, or what each hour or day (of UTC) came to.
 
-    Invalid where that would be more than MAX_POINTS.
+    Where the period begins or ends inside of what has been rolled up, all of that is told, and from when until when
+    it is. Invalid where that would be more than MAX_POINTS.
     """
-    points = _changes(series, period) if interval is Interval.RAW else _buckets(series, period, LENGTH[interval])
-    return json.dumps({"interval": interval, "points": points}, separators=(",", ":"))
+    tell = _changes(series, period) if interval is Interval.RAW else _buckets(series, period, LENGTH[interval])
+    return _json({"interval": interval, **tell})
 
 
 def trend(series: Series, period: Period) -> str:
@@ -61,53 +62,54 @@ def trend(series: Series, period: Period) -> str:
 
     The percentage is null where the first price was 0; all of it is null where nothing was to be had.
     """
-    since, until = microsecond(period.since), microsecond(period.until)
-    (stretch,) = price_series.stretches(series, [since, until])
-    first, last = _end(series, stretch.first_at), _end(series, stretch.last_until, 1)
-    change = None if first is None or last is None else last["price"] - first["price"]
-    document = {
-        "since": _text(since),
-        "until": _text(until),
-        "first": first,
-        "last": last,
-        "change": change,
-        "change_percent": None if change is None or first is None else percent(change, first["price"]),
-        "direction": None if change is None else ("flat", "up", "down")[(change > 0) - (change < 0)],
-        "min": stretch.low,
-        "max": stretch.high,
-        "average": _average(stretch),
-        "enough_data": change is not None,
-    }
-    return json.dumps(document, separators=(",", ":"))
+    (stretch,) = price_series.stretches(series, [microsecond(period.since), microsecond(period.until)])
+    first, last = stretch.first_price, stretch.last_price
+    change = None if first is None or last is None else last - first
+    return _json(
+        {
+            "since": text(stretch.since),
+            "until": text(stretch.until),
+            "first": priced(stretch.first_at, first),
+            "last": priced(stretch.last_until, last),
+            "change": change,
+            "change_percent": None if change is None or first is None else percent(change, first),
+            "direction": None if change is None else ("flat", "up", "down")[(change > 0) - (change < 0)],
+            "min": stretch.low,
+            "max": stretch.high,
+            "average": _average(stretch),
+            "enough_data": change is not None,
+        }
+    )
 
 
 def percent(change: int, base: int) -> float | None:
     """A change in percent of base, rounded half up to two decimals; None for a base of 0."""
-    return None if base == 0 else _rounded(100 * change, base)
+    return None if base == 0 else rounded(100 * change, base)
 
 
-def _changes(series: Series, period: Period) -> list[dict[str, Any]]:
+def _changes(series: Series, period: Period) -> dict[str, Any]:
     found = price_series.changes(series, period.since, period.until, MAX_POINTS + 1)
-    if len(found) > MAX_POINTS:
+    if len(found.points) > MAX_POINTS:
         raise _too_many()
-    return [{"at": _text(at), "price": price} for at, price in found]
+    points = [{"at": text(at), "price": price} for at, price in found.points]
+    return {"since": text(found.since), "until": text(found.until), "points": points}
 
 
-def _buckets(series: Series, period: Period, length: int) -> list[dict[str, Any]]:
+def _buckets(series: Series, period: Period, length: int) -> dict[str, Any]:
     since, until = microsecond(period.since), microsecond(period.until)
     if (until - 1) // length - since // length >= MAX_POINTS:
         raise _too_many()
-    marks = list(_marks(since, until, length))
-    buckets = [_bucket(stretch, length) for stretch in price_series.stretches(series, marks)]
-    if price_series.price_at(series, marks[0]) is not None:
-        return buckets
-    known = next((index for index, bucket in enumerate(buckets) if bucket["min"] is not None), len(buckets))
-    return buckets[known:]  # before the first price there is nothing to tell, not even a gap
+    found = price_series.stretches(series, list(_marks(since, until, length)))
+    ends = {"since": text(found[0].since), "until": text(found[-1].until)}
+    if found[0].low is None and not price_series.has_prices(series, found[0].since):
+        # Before the first price there is nothing to tell, not even a gap.
+        found = list(dropwhile(lambda stretch: stretch.low is None, found))
+    return {**ends, "points": [_bucket(stretch, length) for stretch in found]}
 
 
 def _bucket(stretch: Stretch, length: int) -> dict[str, Any]:
     return {
-        "at": _text(stretch.since - stretch.since % length),
+        "at": text(stretch.since - stretch.since % length),
         "min": stretch.low,
         "avg": _average(stretch),
         "max": stretch.high,
@@ -122,26 +124,32 @@ def _marks(since: int, until: int, length: int) -> Iterator[int]:
     yield until
 
 
-def _end(series: Series, at: int | None, before: int = 0) -> dict[str, Any] | None:
-    """A moment at which something was to be had, and its price; of the end of such a time, the price before."""
-    return None if at is None else {"at": _text(at), "price": price_series.price_at(series, at - before)}
+def priced(at: int | None, price: int | None) -> dict[str, Any] | None:
+    """A moment and the price then; None for no moment."""
+    return None if at is None else {"at": text(at), "price": price}
 
 
 def _average(stretch: Stretch) -> float | None:
     """The average price, each weighted by how long it was asked, rounded half up to two decimals."""
     if stretch.weighted is None:
         return None
-    return _rounded(stretch.weighted, stretch.had)
+    return rounded(stretch.weighted, stretch.had)
 
 
-def _rounded(numerator: int, denominator: int) -> float:
+def rounded(numerator: int, denominator: int) -> float:
     """A fraction rounded to two decimals, halves away from zero; exact, whatever its size."""
     cents = (200 * abs(numerator) + denominator) // (2 * denominator)
     return (cents if numerator >= 0 else -cents) / 100
 
 
-def _text(microsecond: int) -> str:
-    return moment(microsecond).strftime(TIMESTAMP_FORMAT)
+def text(microsecond: int) -> str:
+    """A moment as the API writes it."""
+    # What strftime makes of it takes twice as long, and a history has thousands.
+    return moment(microsecond).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+
+def _json(document: dict[str, Any]) -> str:
+    return json.dumps(document, separators=(",", ":"))
 
 
 def _too_many() -> Invalid:

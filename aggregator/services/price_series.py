@@ -1,35 +1,31 @@
 """Prices over time. A price holds until the next point, so a day without a point still has a price.
 
 A series is the price points of an offer, or of a product: of a product the price is the lowest of what is in stock.
+Of long ago there are no points any more, but buckets: what the points of an hour or a day came to. Both are read as
+one. A mark inside of a bucket cannot be answered for, so the first one moves down to where the bucket begins, the last
+one up to where it ends, and one in between is left out: what is told is exact, and says of when it is.
+
 Moments are microseconds since 1970, whole numbers, so that nothing is lost on either database.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
-from functools import cache
+from itertools import chain, pairwise
 from typing import Any
 from uuid import UUID
 
-import sqlalchemy as sa
-
 from aggregator.database import read, reader_dialect
-from aggregator.models import PricePoint, ProductPricePoint
 from aggregator.models.types import TIMESTAMP_FORMAT
-from aggregator.sql import Row, Rows, Select, id_parameter, microseconds, moment_parameter, sum_of_products
+from aggregator.services import price_queries
+from aggregator.services.price_tables import Key, Kind
+from aggregator.sql import Row
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
-SINCE, UNTIL = moment_parameter("since"), moment_parameter("until")
-SINCE_MICROSECOND = sa.bindparam("since_microsecond", type_=sa.BigInteger)
 
-
-class Kind(StrEnum):
-    """Whose prices."""
-
-    OFFER = "offer"
-    PRODUCT = "product"
+Change = tuple[int, int | None]  # a moment, and the price from then on; None where nothing is to be had
 
 
 @dataclass(frozen=True)
@@ -37,7 +33,7 @@ class Series:
     """The prices of an offer, named by its key, or of a product, named by its id."""
 
     kind: Kind
-    key: int | str
+    key: Key
 
     @classmethod
     def of_product(cls, product_id: UUID) -> "Series":
@@ -50,18 +46,58 @@ class Series:
         return cls(Kind.OFFER, key)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Stretch:
-    """What a series came to between two marks; None where nothing was to be had at any moment of it."""
+    """What a series came to from one moment to another; None where nothing was to be had at any moment of it."""
 
     since: int
-    low: int | None
-    high: int | None
-    last: int | None  # at its end; None where nothing is to be had then
-    weighted: int | None  # the sum of price x microseconds
-    had: int  # microseconds in which something was to be had
-    first_at: int | None  # the first of those moments
-    last_until: int | None  # and the end of the last one
+    until: int
+    low: int | None = None
+    high: int | None = None
+    weighted: int | None = None  # the sum of price x microseconds
+    had: int = 0  # microseconds in which something was to be had
+    first_at: int | None = None  # the first of those moments
+    first_price: int | None = None  # the price then
+    last_until: int | None = None  # the end of the last of those moments
+    last_price: int | None = None  # the price before it
+
+    @property
+    def begins_with(self) -> int | None:
+        """The price at its beginning; None where nothing is to be had then."""
+        return self.first_price if self.first_at == self.since else None
+
+    @property
+    def last(self) -> int | None:
+        """The price at its end; None where nothing is to be had then."""
+        return self.last_price if self.last_until == self.until else None
+
+    def __add__(self, following: "Stretch") -> "Stretch":
+        """This stretch and the one after it as one."""
+        if following.had == 0:
+            return replace(self, until=following.until)
+        if self.had == 0:
+            return replace(following, since=self.since)
+        return Stretch(
+            self.since,
+            following.until,
+            min(self.low or 0, following.low or 0),  # they are never None here
+            max(self.high or 0, following.high or 0),
+            (self.weighted or 0) + (following.weighted or 0),
+            self.had + following.had,
+            self.first_at,
+            self.first_price,
+            following.last_until,
+            following.last_price,
+        )
+
+
+@dataclass(frozen=True)
+class Changes:
+    """The changes of the price between two moments."""
+
+    since: int
+    until: int
+    points: list[Change]
 
 
 def microsecond(moment: datetime) -> int:
@@ -75,129 +111,119 @@ def moment(microsecond: int) -> datetime:
 
 
 def stretches(series: Series, marks: Sequence[int]) -> list[Stretch]:
-    """The stretches between marks, which ascend; there is one less of them."""
-    since, until = moment(marks[0]), moment(marks[-1])
+    """The stretches between marks, which ascend: one less than there are, or fewer where some lie inside of buckets."""
     dialect = reader_dialect()
-    values = _parameters(series, since, until) | _mark_rows(dialect).parameters(list(marks))
-    rows = read(_stretches, series.kind, dialect, **values)
-    return [_stretch(*each) for each in zip(marks, rows, rows[1:], strict=False)]
+    values = _parameters(series, marks[0], marks[-1]) | price_queries.marks(dialect).parameters(list(marks))
+    buckets, rows = _split(read(price_queries.stretches, series.kind, dialect, **values))
+    points = [_stretch(row, following.since) for row, following in pairwise(rows)]
+    if rows[0].since == marks[0]:
+        return points
+    before = [*marks[: bisect_left(marks, rows[0].since)], min(rows[0].since, marks[-1])]
+    return _between(marks, chain(_without_gaps(buckets, before), points))
 
 
-def _stretch(since: int, row: Row, following: Row) -> Stretch:
-    weighted = None if row.weighted is None else int(row.weighted)
-    return Stretch(since, row.low, row.high, following.before, weighted, int(row.had or 0), *row[6:])
-
-
-def changes(series: Series, since: datetime, until: datetime, limit: int) -> list[tuple[int, int | None]]:
+def changes(series: Series, since: datetime, until: datetime, limit: int) -> Changes:
     """The moments at which the price became another one, and that price; up to limit of them.
 
-    The first is since, with the price in force then, if there was a point before; None is no price.
+    The first is since, with the price in force then, if there was a point before. Of a bucket are told the prices at
+    its beginning, where something was to be had for the first and the last time, and at its end.
     """
-    rows = read(_changes, series.kind, **_parameters(series, since, until), limit=limit)
-    return [(row.at, row.price) for row in rows]
+    first, last = microsecond(since), microsecond(until)
+    buckets, rows = _split(read(price_queries.changes, series.kind, **_parameters(series, first, last), limit=limit))
+    pieces: list[Stretch] = []
+    if buckets:  # the price in force at the end of the last one is the first of the points
+        pieces += _without_gaps(buckets, [max(first, buckets[0].since), min(rows[0].since, last)])
+    known = [change for piece in pieces for change in _told(piece)]
+    known += [(row.since, row.first_price) for row in rows if row.since < last]
+    others = [new for old, new in zip([None, *known], known, strict=False) if old is None or old[1] != new[1]]
+    since_, until_ = min([first, *(piece.since for piece in pieces)]), max([last, *(piece.until for piece in pieces)])
+    return Changes(since_, until_, others[:limit])
 
 
 def price_at(series: Series, microsecond: int) -> int | None:
-    """The last price that was asked up to a moment; None where there was none."""
-    rows = read(_price_at, series.kind, key=series.key, until=moment(microsecond).strftime(TIMESTAMP_FORMAT))
-    return rows[0][0] if rows else None
+    """The price in force at a moment, or where the bucket begins that it lies in; None where nothing is to be had."""
+    (stretch,) = stretches(series, [microsecond, microsecond + 1])
+    return stretch.begins_with
 
 
-@dataclass(frozen=True)
-class _Columns:
-    key: sa.ColumnElement[bool]
-    at: sa.ColumnElement[datetime]
-    price: sa.ColumnElement[int | None]
+def has_prices(series: Series, microsecond: int) -> bool:
+    """Whether anything was to be had at any moment up to this one."""
+    return bool(read(price_queries.anything_before, series.kind, key=series.key, until=_text(microsecond)))
 
 
-def _columns(kind: Kind) -> _Columns:
-    if kind is Kind.PRODUCT:
-        point = ProductPricePoint
-        return _Columns(point.product_id == id_parameter("key"), point.observed_at, point.lowest_price)  # type: ignore[arg-type]
-    key = PricePoint.offer_id == sa.bindparam("key", type_=sa.BigInteger)
-    return _Columns(key, PricePoint.observed_at, PricePoint.price)  # type: ignore[arg-type]
+def extreme(series: Series, since: int, until: int, highest: bool = False) -> Change | None:
+    """The lowest of the prices that came between two moments, or the highest, and when; None where none came.
+
+    In a bucket it is as if it had been asked from its beginning on.
+    """
+    ends = {"since": _text(since), "until": _text(until)}
+    rows = read(price_queries.extreme, series.kind, highest, key=series.key, **ends)
+    return (rows[0].at, rows[0].price) if rows else None
 
 
-def _parameters(series: Series, since: datetime, until: datetime) -> dict[str, Any]:
-    return {
-        "key": series.key,
-        "since": since.strftime(TIMESTAMP_FORMAT),
-        "since_microsecond": microsecond(since),
-        "until": until.strftime(TIMESTAMP_FORMAT),
-    }
+def _parameters(series: Series, since: int, until: int) -> dict[str, Any]:
+    return {"key": series.key, "since": _text(since), "until": _text(until)}
 
 
-@cache
-def _mark_rows(dialect: str) -> Rows:
-    return Rows(dialect, at=sa.BigInteger())
+def _text(microsecond: int) -> str:
+    return moment(microsecond).strftime(TIMESTAMP_FORMAT)
 
 
-def _points(kind: Kind) -> sa.CompoundSelect[tuple[int, int | None]]:
-    """The point in force at since, as of since, and all later ones before until."""
-    points = _columns(kind)
-    opening = (
-        sa.select(sa.cast(SINCE_MICROSECOND, sa.BigInteger).label("at"), points.price.label("price"))
-        .where(points.key, points.at <= SINCE)
-        .order_by(points.at.desc())
-        .limit(1)
-        .subquery("opening")
-    )
-    later = sa.select(microseconds(points.at), points.price).where(points.key, points.at > SINCE, points.at < UNTIL)
-    return sa.union_all(sa.select(opening), later)
+def _split(rows: Sequence[Row]) -> tuple[list[Stretch], Sequence[Row]]:
+    """The buckets among rows, and the rows after them."""
+    count = next((number for number, row in enumerate(rows) if row.until is None), len(rows))
+    return [_stretch(row, row.until) for row in rows[:count]], rows[count:]
 
 
-def _stretches(kind: Kind, dialect: str) -> Select:
-    """One row for each mark, of what follows it: the marks cut the series into pieces that hold one price each."""
-    points, marks = _points(kind).subquery("points"), _mark_rows(dialect)
-    everything = sa.union_all(
-        sa.select(points.c.at, points.c.price, sa.literal(0).label("is_mark")),
-        sa.select(marks.columns.at, sa.null(), sa.literal(1)),
-    ).subquery("everything")
-    at, is_mark = everything.c.at, everything.c.is_mark
-    in_order = [at, is_mark.desc()]  # a mark comes before a point of the same moment
-    pieces = sa.select(
-        at,
-        is_mark,
-        everything.c.price,
-        sa.func.sum(1 - is_mark).over(order_by=in_order).label("point"),
-        sa.func.sum(is_mark).over(order_by=in_order).label("number"),
-        (sa.func.lead(at).over(order_by=in_order) - at).label("held"),
-    ).subquery("pieces")
-    # Between two points nothing changes: the one price among the rows of a point is that of all its marks.
-    price = sa.func.max(pieces.c.price).over(partition_by=pieces.c.point).label("price")
-    priced = sa.select(pieces.c.at, pieces.c.is_mark, pieces.c.number, pieces.c.held, price).subquery("priced")
-    asked = sa.and_(priced.c.price.is_not(None), priced.c.held > 0)
-    return (
-        sa.select(
-            priced.c.number,
-            sa.func.max(sa.case((priced.c.is_mark == 1, priced.c.price))).label("before"),
-            sa.func.min(sa.case((asked, priced.c.price))).label("low"),
-            sa.func.max(sa.case((asked, priced.c.price))).label("high"),
-            sum_of_products(sa.case((asked, priced.c.price)), priced.c.held).label("weighted"),
-            sa.func.sum(sa.case((asked, priced.c.held))).label("had"),
-            sa.func.min(sa.case((asked, priced.c.at))).label("first_at"),
-            sa.func.max(sa.case((asked, priced.c.at + priced.c.held))).label("last_until"),
-        )
-        .group_by(priced.c.number)
-        .order_by(priced.c.number)
-    )
+def _stretch(row: Row, until: int) -> Stretch:
+    since, _, low, high, weighted, had, *ends = row
+    return Stretch(since, until, low, high, None if weighted is None else int(weighted), had or 0, *ends)
 
 
-def _changes(kind: Kind) -> Select:
-    points = _points(kind).subquery("points")
-    before = sa.func.lag(points.c.price).over(order_by=points.c.at)
-    number = sa.func.row_number().over(order_by=points.c.at)
-    seen = sa.select(points, before.label("before"), number.label("number")).subquery("seen")
-    is_other = sa.or_(seen.c.number == 1, seen.c.price.is_distinct_from(seen.c.before))
-    return (
-        sa.select(seen.c.at, seen.c.price)
-        .where(is_other)
-        .order_by(seen.c.at)
-        .limit(sa.bindparam("limit", type_=sa.Integer))
-    )
+def _constant(since: int, until: int, price: int | None) -> Stretch:
+    if price is None:
+        return Stretch(since, until)
+    length = until - since
+    return Stretch(since, until, price, price, price * length, length, since, price, until, price)
 
 
-def _price_at(kind: Kind) -> Select:
-    points = _columns(kind)
-    asked = sa.select(points.price).where(points.key, points.at <= UNTIL, points.price.is_not(None))
-    return asked.order_by(points.at.desc()).limit(1)
+def _without_gaps(buckets: Sequence[Stretch], marks: Sequence[int]) -> Iterator[Stretch]:
+    """Those buckets that touch the period from the first to the last mark, and the rest of it, cut at the marks.
+
+    Between two buckets the price is the one at the end of the first of them.
+    """
+    at, price = marks[0], None
+    for bucket in buckets:
+        yield from _gap(at, bucket.since, price, marks)
+        if bucket.until > marks[0]:
+            yield bucket
+        at, price = max(bucket.until, marks[0]), bucket.last
+    yield from _gap(at, marks[-1], price, marks)
+
+
+def _gap(since: int, until: int, price: int | None, marks: Sequence[int]) -> Iterator[Stretch]:
+    if since < until:
+        inside = marks[bisect_right(marks, since) : bisect_left(marks, until)]
+        for begin, end in pairwise([since, *inside, until]):
+            yield _constant(begin, end, price)
+
+
+def _between(marks: Sequence[int], pieces: Iterable[Stretch]) -> list[Stretch]:
+    """The pieces, joined to one from each mark at which one of them begins to the next such mark."""
+    found: list[Stretch] = []
+    begin = set(marks)
+    for piece in pieces:
+        if found and piece.since not in begin:
+            found[-1] += piece
+        else:
+            found.append(piece)
+    return found
+
+
+def _told(piece: Stretch) -> Iterator[Change]:
+    """What is known of the price inside of a bucket; what comes after it tells the price at its end."""
+    yield piece.since, piece.begins_with
+    if piece.first_at is not None and piece.first_at > piece.since:
+        yield piece.first_at, piece.first_price
+    if piece.last_until is not None and piece.last_until < piece.until:
+        yield piece.last_until, None

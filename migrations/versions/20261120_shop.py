@@ -3,6 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 from aggregator.models.types import GUID, UTCDateTime
+from aggregator.services.search import rows_of
 revision = '55fb6c4eebee'
 down_revision = '342b0f5f7e81'
 branch_labels = None
@@ -60,6 +61,7 @@ def upgrade():
     )
     with op.batch_alter_table('images', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_images_product_id_position'), ['product_id', 'position'], unique=False)
+        batch_op.create_index('ix_images_due', ['created_at'], unique=False, sqlite_where=sa.text("status = 'pending'"), postgresql_where=sa.text("status = 'pending'"))
 
     op.create_table('order_events',
     sa.Column('order_id', GUID(), nullable=False),
@@ -118,10 +120,33 @@ def upgrade():
         ' CONSTRAINT fk_products_category_id_categories REFERENCES categories (id)'
     )
     op.create_index(op.f('ix_products_category_id'), 'products', ['category_id'], unique=False)
+    op.execute('ALTER TABLE products ADD COLUMN image_changes INTEGER DEFAULT 0 NOT NULL')
+
+    words = op.create_table('search_words',
+    sa.Column('product_id', GUID(), nullable=False),
+    sa.Column('word', sa.String(length=40).with_variant(sa.String(length=40, collation='C'), 'postgresql'), nullable=False),
+    sa.Column('place', sa.SmallInteger(), nullable=False),
+    sa.CheckConstraint('length(word) <= 40', name=op.f('ck_search_words_word_length')),
+    sa.ForeignKeyConstraint(['product_id'], ['products.id'], name=op.f('fk_search_words_product_id_products'), ondelete='CASCADE'),
+    sa.PrimaryKeyConstraint('product_id', 'word', name=op.f('pk_search_words')),
+    sqlite_with_rowid=False
+    )
+    with op.batch_alter_table('search_words', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_search_words_word_place_product_id'), ['word', 'place', 'product_id'], unique=False)
+
+    products = sa.table('products', sa.column('id', GUID()), sa.column('name'), sa.column('brand'), sa.column('description'))
+    connection = op.get_bind()
+    for product in connection.execute(sa.select(products)).mappings().all():
+        op.bulk_insert(words, list(rows_of(product)))
 
 
 def downgrade():
+    with op.batch_alter_table('search_words', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_search_words_word_place_product_id'))
+
+    op.drop_table('search_words')
     op.drop_index(op.f('ix_products_category_id'), 'products')
+    op.drop_column('products', 'image_changes')
     op.drop_column('products', 'category_id')
     op.drop_table('image_blobs')
     with op.batch_alter_table('stock_movements', schema=None) as batch_op:

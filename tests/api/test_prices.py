@@ -1,12 +1,13 @@
-"""/api/v1/.../price-history and price-trend: over HTTP, and by the command."""
+"""/api/v1/.../price-history, price-trend and price-insights: over HTTP, and by the command."""
 
 from datetime import timedelta
 
 import pytest
 
 from aggregator.clock import utcnow
+from aggregator.models import Product
 from aggregator.models.types import TIMESTAMP_FORMAT
-from tests.builders import make_product, offer_id, sync
+from tests.builders import edit, make_product, offer_id, sync
 
 A, B = offer_id(1), offer_id(2)
 
@@ -39,10 +40,14 @@ def product(app, began):
 
 class TestHistory:
     def test_of_a_product_is_each_change_of_its_lowest_price(self, visitor, product, began):
-        history = visitor.get(f"/api/v1/products/{product}/price-history").json
+        until = began + timedelta(days=1)
+        path = f"/api/v1/products/{product}/price-history?since={text(began)}&until={text(until)}"
+        history = visitor.get(path).json
 
         assert history == {
             "interval": "raw",
+            "since": text(began),
+            "until": text(until),
             "points": [
                 {"at": text(began), "price": 1000},
                 {"at": text(began + timedelta(hours=1)), "price": 900},
@@ -68,7 +73,7 @@ class TestHistory:
     def test_of_a_product_without_prices_is_empty(self, app, visitor):
         history = visitor.get(f"/api/v1/products/{make_product(app)}/price-history?interval=day").json
 
-        assert history == {"interval": "day", "points": []}
+        assert (history["interval"], history["points"]) == ("day", [])
 
     def test_answers_304_while_nothing_changes(self, visitor, product, began):
         path = f"/api/v1/products/{product}/price-history?since={text(began)}&until={text(began + timedelta(days=1))}"
@@ -127,6 +132,57 @@ class TestTrend:
         result = runner.invoke(args=["offers", "trend", "00000000-0000-0000-0000-000000000000"])
 
         assert (result.exit_code, result.stderr) == (1, "Error: There is no such product.\n")
+
+
+class TestInsights:
+    def test_are_of_the_present_price_beside_those_before(self, visitor, product, began):
+        assert visitor.get(f"/api/v1/products/{product}/price-insights").json == {
+            "price": 950,
+            "lowest_30_days": {"at": text(began + timedelta(hours=1)), "price": 900},
+            "all_time_low": {"at": text(began + timedelta(hours=1)), "price": 900},
+            "all_time_high": {"at": text(began + timedelta(hours=2)), "price": 1200},
+            "changes": {"24h": {"change": 0, "change_percent": 0.0}, "7d": None, "30d": None},
+            "position": 16.67,
+            "own_price": None,
+            "own_against_market": None,
+        }
+
+    def test_compare_the_houses_own_price(self, client, visitor, product):
+        client.patch(f"/api/v1/products/{product}", json={"price": 1000})
+
+        found = visitor.get(f"/api/v1/products/{product}/price-insights").json
+
+        assert (found["own_price"], found["own_against_market"]) == (1000, {"difference": 50, "percent": 5.26})
+
+    def test_answer_304_while_nothing_changes(self, visitor, product):
+        path = f"/api/v1/products/{product}/price-insights"
+        tag = visitor.get(path).headers["ETag"]
+
+        assert visitor.get(path, headers={"If-None-Match": tag}).status_code == 304
+
+    def test_of_no_product_are_a_404(self, visitor, runner):
+        nobody = "00000000-0000-0000-0000-000000000000"
+
+        assert visitor.get(f"/api/v1/products/{nobody}/price-insights").status_code == 404
+        assert runner.invoke(args=["offers", "insights", nobody]).stderr == "Error: There is no such product.\n"
+
+    def test_of_the_command_are_those_of_the_api(self, app, runner, product, began):
+        edit(app, Product, Product.id == product, price=900)
+
+        result = runner.invoke(args=["offers", "insights", str(product)])
+
+        assert result.output.splitlines() == [
+            "price: 950",
+            f"lowest 30 days: 900 at {text(began + timedelta(hours=1))}",
+            f"all time low: 900 at {text(began + timedelta(hours=1))}",
+            f"all time high: 1200 at {text(began + timedelta(hours=2))}",
+            "position: 16.67",
+            "own price: 900",
+            "own against market: -50 (-5.26 %)",
+            "change in 24h: +0 (+0.00 %)",
+            "change in 7d: null",
+            "change in 30d: null",
+        ]
 
 
 @pytest.mark.parametrize("what", ["price-history", "price-trend"])

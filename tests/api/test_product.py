@@ -30,6 +30,7 @@ class TestGet:
             "name": "Lamp",
             "description": "Warm",
             "brand": "Aurelo",
+            "category": None,
             "price": 1999,
             "stock": 3,
             "rating": 4.5,

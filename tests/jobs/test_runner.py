@@ -17,12 +17,27 @@ from aggregator.jobs import runner as runner_module
 from aggregator.jobs.run import Run
 from aggregator.jobs.runner import EX_SOFTWARE, Runner, run_job
 from aggregator.jobs.timetable import JOBS, Job
-from aggregator.models import Endpoint, JobRun, RateLimit, RunStatus, SignIn, User, Worker
-from aggregator.services import access, jobs, limits, sign_ins
+from aggregator.models import (
+    Channel,
+    Delivery,
+    DeliveryStatus,
+    Endpoint,
+    Event,
+    JobRun,
+    RateLimit,
+    RunStatus,
+    SignIn,
+    User,
+    Worker,
+)
+from aggregator.services import access, jobs, limits, outbox, sign_ins
+from aggregator.services.outbox import Message
 from tests.builders import LONG_AGO, edit, make_product, make_user, stored
 from tests.flows.passes import hasty
 
-NOTHING_OLD = {"idempotency_keys": 0, "job_runs": 0, "rate_limits": 0, "sign_ins": 0, "workers": 0}
+NOTHING_OLD = dict.fromkeys(
+    ("idempotency_keys", "deliveries", "changes", "job_runs", "rate_limits", "sign_ins", "workers"), 0
+)
 
 
 @pytest.fixture
@@ -131,7 +146,15 @@ class TestARun:
 
 class TestTheTimetable:
     def test_names_every_job_and_how_often_it_is_run(self):
-        assert {name: job.seconds for name, job in JOBS.items()} == {"sync-offers": 1, "clean-up": 3600}
+        assert {name: job.seconds for name, job in JOBS.items()} == {
+            "sync-offers": 1,
+            "announce": 1,
+            "send-mails": 1,
+            "send-webhooks": 1,
+            "daily-mail": 30,
+            "clean-up": 3600,
+            "roll-up-prices": 3600,
+        }
         assert all(name == job.name for name, job in JOBS.items())
 
     def test_cleaning_up_forgets_what_is_old_and_nothing_else(self, app):
@@ -166,6 +189,17 @@ class TestTheTimetable:
 
         assert run_once(app, JOBS["clean-up"]) == NOTHING_OLD | {"sign_ins": 2}
         assert {row.id for row in stored(app, SignIn)} == {begun[hours] for hours in (-1, 1, 7 * 24 - 1)}
+
+    def test_cleaning_up_forgets_deliveries_that_ended_more_than_a_month_ago(self, app):
+        user_id = make_user(app)
+        with app.app_context(), transaction():
+            for key in ("old", "pending", "young"):
+                outbox.queue([Message(Channel.MAIL, Event.DAILY, user_id, {}, key=key)], utcnow())
+        edit(app, Delivery, Delivery.key != "young", created_at=utcnow() - timedelta(days=31))
+        edit(app, Delivery, Delivery.key != "pending", status=DeliveryStatus.DELIVERED)
+
+        assert run_once(app, JOBS["clean-up"]) == NOTHING_OLD | {"deliveries": 1}
+        assert {row.key for row in stored(app, Delivery)} == {"pending", "young"}
 
 
 class TestTheRunner:

@@ -75,7 +75,6 @@ class TestNumber:
     def test_refuses_what_is_out_of_bounds(self, value):
         assert refused(self.field, value) == ["Must be greater than or equal to 0 and less than or equal to 5."]
 
-
     def test_refuses_more_decimals_than_there_may_be(self):
         field = Number(minimum=0, maximum=5, decimals=2)
 

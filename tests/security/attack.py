@@ -152,11 +152,15 @@ def _sensible(context: HookContext, case: Case) -> Case:
         # An old one brings back an old answer, about a product that may have been deleted since.
         case.headers["Idempotency-Key"] = f"{key[:200]}{number}"
     if isinstance(case.body, dict) and operation_of(case) != "postLogin":
-        body = {name: FRESH[value].format(number) if value in FRESH else value for name, value in case.body.items()}
+        body = {name: _fresh(value, number) for name, value in case.body.items()}
         if operation_of(case) == "patchMe" and not body.keys().isdisjoint({"password", "current_password"}):
             body = {"password": PASSWORD} | body | {"current_password": PASSWORD}
         case.body = body
     return case
+
+
+def _fresh(value: Any, number: int) -> Any:
+    return FRESH[value].format(number) if isinstance(value, str) and value in FRESH else value
 
 
 def _note(event: events.EngineEvent, findings: Findings) -> None:

@@ -53,6 +53,7 @@ MAY_CALL = {
     "getProductOffers": EVERYBODY,
     "getProductPriceHistory": EVERYBODY,
     "getProductPriceTrend": EVERYBODY,
+    "getProductPriceInsights": EVERYBODY,
     "getOfferPriceHistory": EVERYBODY,
     "getOfferPriceTrend": EVERYBODY,
     "getProductOffer": EVERYBODY,

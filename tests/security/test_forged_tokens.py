@@ -11,7 +11,7 @@ from flask import Flask
 
 from tests.security.operations import operations, send
 from tests.security.tokens import HEADER, Genuine, claims_of, encoded, key_of, token_of
-from tests.security.world import World, everything, make_world
+from tests.security.world import World, admins_world, everything
 
 Forge = Callable[[Genuine], str]
 REALM = 'Bearer realm="product-aggregator"'
@@ -210,7 +210,7 @@ def genuine(world: World) -> dict[str, Genuine]:
 
 def answers(app: Flask, options_of: Callable[[Genuine], dict[str, Any]]) -> set[tuple[int, str]]:
     """What the operations that take a token answer to requests with these options, which must do nothing."""
-    world = make_world(app)
+    world = admins_world(app)
     tokens = genuine(world)
     before = everything(app)
     calls = [world.call(operation) for operation in operations(app) if operation.needs_token]
@@ -224,7 +224,7 @@ def answers(app: Flask, options_of: Callable[[Genuine], dict[str, Any]]) -> set[
 def test_the_tokens_that_the_forged_ones_are_made_of_are_good(app):
     for operation in operations(app):
         if operation.needs_token:
-            world = make_world(app)
+            world = admins_world(app)
             token = genuine(world)[operation.id].claiming(another="claim" * 20)
             assert 200 <= world.call(operation).send(app.test_client(), token).status_code < 300, operation.id
 
@@ -255,13 +255,13 @@ def test_a_good_token_counts_only_where_it_belongs(app, sandbox):
 def test_the_scheme_may_be_written_in_any_case(app, scheme):
     for operation in operations(app):
         if operation.needs_token:
-            world = make_world(app)
+            world = admins_world(app)
             header = {"Authorization": f"{scheme} {genuine(world)[operation.id].token}"}
             assert 200 <= world.call(operation).send(app.test_client(), headers=header).status_code < 300, operation.id
 
 
 def test_a_refresh_token_of_no_generation_is_refused(app):
-    good, statuses = genuine(make_world(app))["postRefresh"], {}
+    good, statuses = genuine(admins_world(app))["postRefresh"], {}
 
     for generation in (None, "x", "", "1e3", [], {}, -1, 2, 2**70, float("inf"), float("nan")):
         token = good.claiming(generation=generation)

@@ -12,7 +12,7 @@ from aggregator.models import User
 from aggregator.services import catalog_reads
 from tests.builders import edit
 from tests.security.operations import Call, Operation, operations, send
-from tests.security.world import World, make_world
+from tests.security.world import World, admins_world
 
 HSTS = "Strict-Transport-Security"
 SHOP, LOCAL = "https://shop.example.com", "http://localhost:3000"
@@ -87,7 +87,7 @@ def answers(app: Flask) -> Iterator[tuple[Operation, TestResponse]]:
     """An answer of each kind of each operation."""
     client = app.test_client()
     for operation in operations(app):
-        world = make_world(app)
+        world = admins_world(app)
         for kind, ask in KINDS.items():
             if kind == "seen already" and operation.method != "GET":
                 continue
@@ -102,7 +102,7 @@ def test_every_answer_of_every_operation_tells_browsers_to_be_careful_and_caches
         if about_it and (operation.needs_token or operation.method != "GET"):
             private[operation.id, answer.status_code] = answer.headers["Cache-Control"]
 
-    assert statuses == {200, 201, 204, 304, 400, 401, 403, 404, 405, 413, 415, 422}
+    assert statuses == {200, 201, 202, 204, 304, 400, 401, 403, 404, 405, 409, 413, 415, 422}
     assert private == dict.fromkeys(private, "no-store")
     assert {name for name, _ in private} == {o.id for o in operations(app) if o.needs_token or o.method != "GET"}
 
@@ -128,7 +128,7 @@ def test_a_mistake_of_ours_tells_it_too(app, monkeypatch):
 class TestHttps:
     def test_only_there_are_browsers_told_to_insist_on_it(self, app):
         for operation in operations(app):
-            world = make_world(app)
+            world = admins_world(app)
             for scheme, told in {"https": "max-age=31536000; includeSubDomains", "http": None}.items():
                 for token in (None, token_for(world, operation)):
                     answer = world.call(operation).send(app.test_client(), token, base_url=f"{scheme}://localhost")
@@ -149,14 +149,14 @@ class TestHttps:
 
 class TestCaches:
     def test_may_keep_the_catalogue_but_ask_each_time(self, app):
-        world = make_world(app)
+        world = admins_world(app)
         shown = [o for o in operations(app) if o.path.startswith("/api/") and not o.needs_token and o.method == "GET"]
 
         assert {world.call(o).send(app.test_client()).headers["Cache-Control"] for o in shown} == {"no-cache"}
         assert {world.call(o).send(app.test_client(), "bad").headers["Cache-Control"] for o in shown} == {"no-cache"}
 
     def test_are_not_given_a_304_for_what_somebody_else_may_read(self, app):
-        world = make_world(app)
+        world = admins_world(app)
         (me,) = (world.call(operation) for operation in operations(app) if operation.id == "getMe")
         token = world.tokens(world.owner)["access_token"]
         edit(app, User, User.id == world.owner, active=False)
@@ -178,7 +178,7 @@ class TestOtherOrigins:
         preflight = {"Origin": SHOP, "Access-Control-Request-Method": "PUT", "Access-Control-Request-Headers": "*"}
 
         for operation in operations(app):
-            world = make_world(app)
+            world = admins_world(app)
             call = world.call(operation)
             asked = send(app.test_client(), "OPTIONS", call.path, headers=preflight)
             done = call.send(app.test_client(), token_for(world, operation), headers={"Origin": SHOP})
@@ -186,7 +186,7 @@ class TestOtherOrigins:
 
     def test_that_are_allowed_to_may_read_every_answer(self, shop_app):
         for operation in operations(shop_app):
-            world = make_world(shop_app)
+            world = admins_world(shop_app)
             for origin, token in ((SHOP, None), (LOCAL, None), (SHOP, token_for(world, operation))):
                 answer = world.call(operation).send(shop_app.test_client(), token, headers={"Origin": origin})
                 assert answer.headers.getlist("Access-Control-Allow-Origin") == [origin]
@@ -195,7 +195,7 @@ class TestOtherOrigins:
                 assert "X-Request-ID" in answer.headers["Access-Control-Expose-Headers"]
 
     def test_that_are_allowed_to_may_ask_first_without_a_token(self, shop_app):
-        world = make_world(shop_app)
+        world = admins_world(shop_app)
 
         for operation in operations(shop_app):
             asked = {

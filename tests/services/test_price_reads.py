@@ -2,15 +2,19 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from unittest.mock import patch
 
 import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from aggregator.errors import Invalid
 from aggregator.models.base import MAX_PRICE
+from aggregator.services import retention
 from aggregator.services.price_reads import MAX_POINTS, Interval, Period, history, percent, period, trend
-from aggregator.services.price_series import Kind
-from tests.evidence_prices import Case, answered, cases, expected, make_series, write
+from aggregator.services.price_tables import Kind
+from aggregator.services.retention import Cuts
+from tests.evidence_prices import Case, answered, cases, expected, make_series, roll_up, write
 
 TINY, HOUR, DAY = timedelta(microseconds=1), timedelta(hours=1), timedelta(days=1)
 TOO_MANY = {"query": {"interval": ["More than 10000 points: ask for a shorter period or a longer interval."]}}
@@ -87,7 +91,8 @@ class TestRawHistory:
         series = make_series(kind, (at(9), 300), (at(11, 0, 0, 50), None))
 
         assert history(series, Period(at(10), at(12)), Interval.RAW) == (
-            '{"interval":"raw","points":[{"at":"2026-05-04T10:00:00.000000Z","price":300},'
+            '{"interval":"raw","since":"2026-05-04T10:00:00.000000Z","until":"2026-05-04T12:00:00.000000Z",'
+            '"points":[{"at":"2026-05-04T10:00:00.000000Z","price":300},'
             '{"at":"2026-05-04T11:00:00.000050Z","price":null}]}'
         )
 
@@ -162,7 +167,7 @@ class TestHistoryByHoursAndDays:
         series = make_series(kind, (at(9), 300), (at(10, 30), 400))
 
         assert history(series, Period(at(10), at(11)), Interval.HOUR) == (
-            '{"interval":"hour","points":'
+            '{"interval":"hour","since":"2026-05-04T10:00:00.000000Z","until":"2026-05-04T11:00:00.000000Z","points":'
             '[{"at":"2026-05-04T10:00:00.000000Z","min":300,"avg":350.0,"max":400,"last":400}]}'
         )
 
@@ -444,6 +449,52 @@ class TestPercent:
 
 
 @pytest.mark.usefixtures("context")
+class TestOfWhatIsRolledUp:
+    """The points of the 1st and 2nd have become days, those of the 3rd hours, and those of the 4th are points."""
+
+    @pytest.fixture
+    def series(self, kind):
+        walk = [(at(6, day=1), 100), (at(18, day=1), 200), (at(12, day=2), 400)]
+        series = make_series(kind, *walk, (at(9, 30, day=3), 300), (at(9, 45, day=3), 600), (at(0), 500))
+        roll_up(series, Cuts(at(0), at(0, day=3)))
+        return series
+
+    def test_an_hourly_history_tells_days_where_there_are_only_days(self, series):
+        told = json.loads(history(series, Period(at(12, day=1), at(2)), Interval.HOUR))
+
+        assert (told["since"], told["until"]) == (text(at(0, day=1)), text(at(2)))
+        # The 1st, the 2nd, all hours of the 3rd, and two of the 4th.
+        assert told["points"][:2] == [
+            bucket(at(0, day=1), 100, 133.33, 200, 200),
+            bucket(at(0, day=2), 200, 300.0, 400, 400),
+        ]
+        assert [point["at"] for point in told["points"][2:]] == [text(at(0, day=3) + n * HOUR) for n in range(26)]
+        assert told["points"][2 + 9] == bucket(at(9, day=3), 300, 425.0, 600, 600)
+
+    def test_a_daily_history_is_that_of_the_points(self, kind, series):
+        assert days(series, at(0, day=1), at(0, day=5)) == [
+            bucket(at(0, day=1), 100, 133.33, 200, 200),
+            bucket(at(0, day=2), 200, 300.0, 400, 400),
+            bucket(at(0, day=3), 300, 517.71, 600, 600),
+            bucket(at(0, day=4), 500, 500.0, 500, 500),
+        ]
+
+    def test_a_trend_is_of_all_of_the_days_that_it_begins_and_ends_in(self, series):
+        found = trend_of(series, at(12, day=1), at(12, day=2))
+
+        assert (found["since"], found["until"]) == (text(at(0, day=1)), text(at(0, day=3)))
+        assert found["first"] == {"at": text(at(6, day=1)), "price": 100}
+        assert found["last"] == {"at": text(at(0, day=3)), "price": 400}
+        assert (found["min"], found["max"], found["average"], found["change_percent"]) == (100, 400, 228.57, 300.0)
+
+    def test_a_trend_from_days_to_points_is_one(self, series):
+        found = trend_of(series, at(0, day=1), at(12))
+
+        assert (found["since"], found["until"]) == (text(at(0, day=1)), text(at(12)))
+        assert (found["first"]["price"], found["last"], found["max"]) == (100, {"at": text(at(12)), "price": 500}, 600)
+
+
+@pytest.mark.usefixtures("context")
 class TestAgainstTheReference:
     @settings(
         max_examples=100,
@@ -455,5 +506,19 @@ class TestAgainstTheReference:
     @given(cases())
     def test_every_history_and_trend_is_what_the_plain_way_comes_to(self, case):
         (series,) = write([case])
+
+        assert answered(series, case) == expected(case)
+
+    @settings(
+        max_examples=60,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    )
+    @given(st.integers(1, 3).flatmap(cases))
+    def test_so_it_is_after_roll_ups_whenever_they_were(self, case):
+        with patch.object(retention, "ENTRIES_AT_ONCE", 3):
+            (series,) = write([case])
 
         assert answered(series, case) == expected(case)

@@ -1,12 +1,24 @@
 """Series of prices, cut up to the microsecond."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from aggregator.models.base import MAX_PRICE
-from aggregator.services.price_series import Kind, Stretch, changes, microsecond, moment, price_at, stretches
-from tests.evidence_prices import Case, make_series, write
+from aggregator.services.price_series import (
+    Stretch,
+    changes,
+    extreme,
+    has_prices,
+    microsecond,
+    moment,
+    price_at,
+    stretches,
+)
+from aggregator.services.price_tables import Kind
+from aggregator.services.retention import Cuts
+from tests.evidence_prices import Case, make_series, roll_up, write
 
 pytestmark = pytest.mark.usefixtures("context")
 MINUTE = 60_000_000  # microseconds
@@ -29,12 +41,14 @@ def cut(series, *marks: datetime) -> list[Stretch]:
     return stretches(series, [microsecond(mark) for mark in marks])
 
 
-def stretch(since, low, high, last, weighted, had, first_at, last_until) -> Stretch:
-    return Stretch(microsecond(since), low, high, last, weighted, had, microsecond(first_at), microsecond(last_until))
+def stretch(since, until, low, high, weighted, had, first, last) -> Stretch:
+    """A stretch; first and last are a moment and a price."""
+    ends = (microsecond(first[0]), first[1], microsecond(last[0]), last[1])
+    return Stretch(microsecond(since), microsecond(until), low, high, weighted, had, *ends)
 
 
-def nothing(since: datetime) -> Stretch:
-    return Stretch(microsecond(since), None, None, None, None, 0, None, None)
+def nothing(since: datetime, until: datetime) -> Stretch:
+    return Stretch(microsecond(since), microsecond(until), None, None, None, 0, None, None, None, None)
 
 
 class TestMicrosecond:
@@ -56,50 +70,57 @@ class TestStretches:
     def test_a_price_holds_until_the_next_point(self, kind):
         series = make_series(kind, (at(10), 100), (at(11), 200))
 
+        weighted = (100 * 30 + 200 * 60) * MINUTE
         assert cut(series, at(9), at(10, 30), at(12)) == [
-            stretch(at(9), 100, 100, 100, 100 * 30 * MINUTE, 30 * MINUTE, at(10), at(10, 30)),
-            stretch(at(10, 30), 100, 200, 200, (100 * 30 + 200 * 60) * MINUTE, 90 * MINUTE, at(10, 30), at(12)),
+            stretch(at(9), at(10, 30), 100, 100, 3000 * MINUTE, 30 * MINUTE, (at(10), 100), (at(10, 30), 100)),
+            stretch(at(10, 30), at(12), 100, 200, weighted, 90 * MINUTE, (at(10, 30), 100), (at(12), 200)),
         ]
 
     def test_the_price_in_force_at_the_first_mark_may_be_an_old_one(self, kind):
         series = make_series(kind, (at(1), 300), (at(2), 100))
 
         assert cut(series, at(10), at(11), at(12)) == [
-            stretch(at(10), 100, 100, 100, 100 * 60 * MINUTE, 60 * MINUTE, at(10), at(11)),
-            stretch(at(11), 100, 100, 100, 100 * 60 * MINUTE, 60 * MINUTE, at(11), at(12)),
+            stretch(at(10), at(11), 100, 100, 6000 * MINUTE, 60 * MINUTE, (at(10), 100), (at(11), 100)),
+            stretch(at(11), at(12), 100, 100, 6000 * MINUTE, 60 * MINUTE, (at(11), 100), (at(12), 100)),
         ]
 
     def test_while_nothing_is_to_be_had_no_time_counts(self, kind):
         series = make_series(kind, (at(10), 100), (at(10, 10), None), (at(10, 40), 50), (at(10, 45), None))
 
-        assert cut(series, at(10), at(11), at(12)) == [
-            stretch(at(10), 50, 100, None, (100 * 10 + 50 * 5) * MINUTE, 15 * MINUTE, at(10), at(10, 45)),
-            nothing(at(11)),
+        found = cut(series, at(10), at(11), at(12))
+
+        assert found == [
+            stretch(at(10), at(11), 50, 100, 1250 * MINUTE, 15 * MINUTE, (at(10), 100), (at(10, 45), 50)),
+            nothing(at(11), at(12)),
         ]
+        assert [each.begins_with for each in found] == [100, None]
+        assert [each.last for each in found] == [None, None]
 
     def test_before_the_first_point_and_without_any_there_is_nothing(self, kind):
-        assert cut(make_series(kind), at(10), at(11), at(12)) == [nothing(at(10)), nothing(at(11))]
-        assert cut(make_series(kind, (at(13), 100)), at(10), at(12)) == [nothing(at(10))]
+        assert cut(make_series(kind), at(10), at(11), at(12)) == [nothing(at(10), at(11)), nothing(at(11), at(12))]
+        assert cut(make_series(kind, (at(13), 100)), at(10), at(12)) == [nothing(at(10), at(12))]
 
     def test_a_point_at_a_mark_belongs_to_what_follows(self, kind):
         series = make_series(kind, (at(10), 300), (at(11), 200), (at(12), 100))
 
         assert cut(series, at(10), at(11), at(12)) == [
-            stretch(at(10), 300, 300, 300, 300 * 60 * MINUTE, 60 * MINUTE, at(10), at(11)),
-            stretch(at(11), 200, 200, 200, 200 * 60 * MINUTE, 60 * MINUTE, at(11), at(12)),
+            stretch(at(10), at(11), 300, 300, 18_000 * MINUTE, 60 * MINUTE, (at(10), 300), (at(11), 300)),
+            stretch(at(11), at(12), 200, 200, 12_000 * MINUTE, 60 * MINUTE, (at(11), 200), (at(12), 200)),
         ]
 
     def test_a_price_of_0_is_a_price(self, kind):
         series = make_series(kind, (at(10), 0))
 
-        assert cut(series, at(9), at(11)) == [stretch(at(9), 0, 0, 0, 0, 60 * MINUTE, at(10), at(11))]
+        assert cut(series, at(9), at(11)) == [
+            stretch(at(9), at(11), 0, 0, 0, 60 * MINUTE, (at(10), 0), (at(11), 0)),
+        ]
 
     def test_points_a_microsecond_apart_are_apart(self, kind):
         points = [(at(10, 59, 59, 999_999), 5), (at(11), 7), (at(11, 0, 0, 1), None)]
 
         assert cut(make_series(kind, *points), at(10), at(11), at(12)) == [
-            stretch(at(10), 5, 5, 5, 5, 1, at(10, 59, 59, 999_999), at(11)),
-            stretch(at(11), 7, 7, None, 7, 1, at(11), at(11, 0, 0, 1)),
+            stretch(at(10), at(11), 5, 5, 5, 1, (at(10, 59, 59, 999_999), 5), (at(11), 5)),
+            stretch(at(11), at(12), 7, 7, 7, 1, (at(11), 7), (at(11, 0, 0, 1), 7)),
         ]
 
     @pytest.mark.parametrize("microseconds", [1, 499_999, 500_000, 999_499, 999_500, 999_999])
@@ -108,7 +129,7 @@ class TestStretches:
 
         had = 60 * MINUTE - microseconds
         assert cut(series, at(10), at(11)) == [
-            stretch(at(10), 3, 3, 3, 3 * had, had, at(10, 0, 0, microseconds), at(11))
+            stretch(at(10), at(11), 3, 3, 3 * had, had, (at(10, 0, 0, microseconds), 3), (at(11), 3))
         ]
 
     def test_the_highest_price_over_half_a_century_is_counted_exactly(self, kind):
@@ -117,8 +138,16 @@ class TestStretches:
 
         (found,) = cut(make_series(kind, (since, MAX_PRICE), (until - TINY, 1)), since, until)
 
-        assert found == stretch(since, 1, MAX_PRICE, 1, MAX_PRICE * (had - 1) + 1, had, since, until)
+        weighted = MAX_PRICE * (had - 1) + 1
+        assert found == stretch(since, until, 1, MAX_PRICE, weighted, had, (since, MAX_PRICE), (until, 1))
         assert found.weighted > 2**90
+
+    def test_the_first_and_the_last_price_are_told_whatever_is_in_between(self, kind):
+        series = make_series(kind, (at(10), MAX_PRICE), (at(10, 20), 0), (at(10, 40), MAX_PRICE - 1))
+
+        (found,) = cut(series, at(9), at(11))
+
+        assert (found.first_price, found.last_price, found.low) == (MAX_PRICE, MAX_PRICE - 1, 0)
 
     def test_thousands_of_marks_are_answered_in_their_order(self, kind):
         series = make_series(kind, (at(1), 9), (at(2), None), (at(3), 4))
@@ -137,13 +166,82 @@ class TestStretches:
         write(others)
 
         assert cut(series, at(10), at(11)) == [
-            stretch(at(10), 100, 100, 100, 100 * 60 * MINUTE, 60 * MINUTE, at(10), at(11))
+            stretch(at(10), at(11), 100, 100, 6000 * MINUTE, 60 * MINUTE, (at(10), 100), (at(11), 100))
         ]
+
+
+class TestStretchesOfWhatIsRolledUp:
+    """The points of ten and eleven o'clock have become hours; those of noon are points."""
+
+    @pytest.fixture
+    def series(self, kind):
+        walk = [(at(8, 30), 500), (at(10, 10), 100), (at(10, 20), 300), (at(11, 30), 200), (at(12, 15), 400)]
+        series = make_series(kind, *walk)
+        roll_up(series, Cuts(at(12), at(0)))
+        return series
+
+    def lengths(self, found: list[Stretch]) -> list[tuple[datetime, datetime]]:
+        return [(moment(each.since), moment(each.until)) for each in found]
+
+    def test_are_the_same_as_those_of_the_points_where_no_mark_lies_inside(self, series):
+        found = cut(series, at(8), at(9, 17), at(10), at(12), at(12, 30))
+
+        ten_and_eleven = (500 * 10 + 100 * 10 + 300 * 70 + 200 * 30) * MINUTE
+        noon = (200 * 15 + 400 * 15) * MINUTE
+        assert found == [
+            stretch(at(8), at(9, 17), 500, 500, 23_500 * MINUTE, 47 * MINUTE, (at(8, 30), 500), (at(9, 17), 500)),
+            stretch(at(9, 17), at(10), 500, 500, 21_500 * MINUTE, 43 * MINUTE, (at(9, 17), 500), (at(10), 500)),
+            stretch(at(10), at(12), 100, 500, ten_and_eleven, 120 * MINUTE, (at(10), 500), (at(12), 200)),
+            stretch(at(12), at(12, 30), 200, 400, noon, 30 * MINUTE, (at(12), 200), (at(12, 30), 400)),
+        ]
+
+    def test_begin_and_end_with_all_of_an_hour(self, series):
+        assert self.lengths(cut(series, at(10, 30), at(10, 31))) == [(at(10), at(11))]
+        assert self.lengths(cut(series, at(11, 59), at(12, 1))) == [(at(11), at(12, 1))]
+        assert self.lengths(cut(series, at(9), at(11, 30))) == [(at(9), at(12))]
+
+    def test_leave_out_the_marks_inside_of_an_hour(self, series):
+        marks = (at(9), at(9, 30), at(10, 30), at(11), at(11, 30), at(12, 30), at(13))
+
+        assert self.lengths(cut(series, *marks)) == [
+            (at(9), at(9, 30)),
+            (at(9, 30), at(11)),
+            (at(11), at(12, 30)),
+            (at(12, 30), at(13)),
+        ]
+
+    def test_end_before_there_is_anything(self, series):
+        assert cut(series, at(6), at(7)) == [nothing(at(6), at(7))]
+
+    def test_go_on_between_two_hours_with_the_price_at_the_end_of_the_first(self, series):
+        (found,) = cut(series, at(9, 10), at(9, 40))
+
+        assert found == stretch(
+            at(9, 10), at(9, 40), 500, 500, 15_000 * MINUTE, 30 * MINUTE, (at(9, 10), 500), (at(9, 40), 500)
+        )
+
+    def test_may_come_after_all_that_there_is(self, series):
+        assert [(each.low, each.last) for each in cut(series, at(20), at(21))] == [(400, 400)]
+
+
+class TestStretch:
+    def test_two_add_up_to_one(self):
+        early = stretch(at(9), at(10), 5, 9, 700, 100, (at(9, 10), 9), (at(9, 50), 5))
+        late = stretch(at(10), at(11), 3, 4, 300, 80, (at(10), 3), (at(11), 4))
+
+        assert early + late == stretch(at(9), at(11), 3, 9, 1000, 180, (at(9, 10), 9), (at(11), 4))
+
+    def test_nothing_adds_only_its_time(self):
+        something = stretch(at(9), at(10), 0, 9, 700, 100, (at(9, 10), 9), (at(10), 0))
+
+        found = something + nothing(at(10), at(11))
+        assert (found, found.last) == (replace(something, until=microsecond(at(11))), None)
+        assert nothing(at(8), at(9)) + something == replace(something, since=microsecond(at(8)))
 
 
 class TestChanges:
     def changes(self, series, since: datetime, until: datetime, limit: int = ANY) -> list[tuple[datetime, int | None]]:
-        return [(moment(number), price) for number, price in changes(series, since, until, limit)]
+        return [(moment(number), price) for number, price in changes(series, since, until, limit).points]
 
     def test_begin_with_the_price_in_force(self, kind):
         series = make_series(kind, (at(8), 400), (at(9), 300), (at(11), 200))
@@ -191,13 +289,53 @@ class TestChanges:
         assert self.changes(series, at(9), at(13)) == [(at(10), 1), (at(11), 2), (at(12), 3)]
 
 
+class TestChangesOfWhatIsRolledUp:
+    @pytest.fixture
+    def series(self, kind):
+        walk = [(at(10, 10), None), (at(10, 20), 300), (at(10, 30), 100), (at(11, 30), 200), (at(11, 40), None)]
+        series = make_series(kind, *walk, (at(13), 200), (at(14), 700))
+        roll_up(series, Cuts(at(13), at(0)))
+        return series
+
+    def told(self, series, since: datetime, until: datetime) -> tuple:
+        found = changes(series, since, until, ANY)
+        points = [(moment(number), price) for number, price in found.points]
+        return moment(found.since), moment(found.until), points
+
+    def test_are_those_that_are_known(self, series):
+        known = [(at(10), None), (at(10, 20), 300), (at(11), 100), (at(11, 40), None), (at(13), 200), (at(14), 700)]
+
+        assert self.told(series, at(9), at(15)) == (at(9), at(15), known)
+
+    def test_are_of_all_of_an_hour(self, series):
+        assert self.told(series, at(10, 25), at(10, 26)) == (at(10), at(11), [(at(10), None), (at(10, 20), 300)])
+        assert self.told(series, at(11, 45), at(14, 30)) == (
+            at(11),
+            at(14, 30),
+            [(at(11), 100), (at(11, 40), None), (at(13), 200), (at(14), 700)],
+        )
+
+    def test_begin_with_the_price_in_force(self, series):
+        assert self.told(series, at(12, 30), at(13, 30)) == (
+            at(12, 30),
+            at(13, 30),
+            [(at(12, 30), None), (at(13), 200)],
+        )
+
+    def test_are_none_before_there_is_anything(self, series):
+        assert self.told(series, at(8), at(9)) == (at(8), at(9), [])
+
+    def test_are_no_more_than_the_limit(self, series):
+        assert len(changes(series, at(9), at(15), 4).points) == 4
+
+
 class TestPriceAt:
-    def test_is_the_last_one_asked_up_to_then(self, kind):
+    def test_is_the_price_in_force(self, kind):
         series = make_series(kind, (at(10), 100), (at(11), 200), (at(12), None))
 
         found = [price_at(series, microsecond(when)) for when in (at(10), at(11) - TINY, at(11), at(12), at(20))]
 
-        assert found == [100, 100, 200, 200, 200]
+        assert found == [100, 100, 200, None, None]
 
     def test_is_none_before_a_price_was_asked(self, kind):
         series = make_series(kind, (at(9), None), (at(10), 0))
@@ -205,3 +343,46 @@ class TestPriceAt:
         found = [price_at(series, microsecond(when)) for when in (at(8), at(9), at(10) - TINY, at(10))]
 
         assert found == [None, None, None, 0]
+
+    def test_is_that_of_the_beginning_inside_of_an_hour_that_was_rolled_up(self, kind):
+        series = make_series(kind, (at(9), 100), (at(11, 30), 200), (at(14, 30), 300))
+        roll_up(series, Cuts(at(13), at(0)))
+
+        found = [price_at(series, microsecond(at(hour, 45))) for hour in (8, 9, 10, 11, 12, 13, 14)]
+
+        assert found == [None, 100, 100, 100, 200, 200, 300]
+
+
+class TestHasPrices:
+    @pytest.mark.parametrize("is_rolled_up", [False, True])
+    def test_from_the_first_price_on(self, kind, is_rolled_up):
+        series = make_series(kind, (at(9), None), (at(10), 0), (at(11), None), (at(14), 5))
+        if is_rolled_up:
+            roll_up(series, Cuts(at(13), at(0)))
+
+        found = [has_prices(series, microsecond(when)) for when in (at(8), at(9), at(10) - TINY, at(10), at(12))]
+
+        assert found == [False, False, False, True, True]
+
+
+class TestExtreme:
+    WALK = ((8, 300), (9, 100), (10, None), (11, 500), (12, 100), (13, 500), (14, 400))
+
+    def told(self, series, *ends: datetime) -> list[tuple | None]:
+        both = [extreme(series, *map(microsecond, ends), highest=highest) for highest in (False, True)]
+        return [found and (moment(found[0]), found[1]) for found in both]
+
+    def test_is_the_first_of_several(self, kind):
+        series = make_series(kind, *((at(hour), price) for hour, price in self.WALK))
+
+        assert self.told(series, at(7), at(20)) == [(at(9), 100), (at(11), 500)]
+        assert self.told(series, at(11), at(12) + TINY) == [(at(12), 100), (at(12), 100)]
+        assert self.told(series, at(9), at(11)) == [None, None]
+
+    def test_is_asked_from_the_beginning_of_an_hour_that_was_rolled_up(self, kind):
+        series = make_series(kind, *((at(hour, 20), price) for hour, price in self.WALK))
+        roll_up(series, Cuts(at(12), at(0)))
+
+        assert self.told(series, at(7), at(20)) == [(at(9), 100), (at(11), 500)]
+        assert self.told(series, at(11, 40), at(20)) == [(at(12, 20), 100), (at(11), 500)]
+        assert self.told(series, at(12), at(20)) == [(at(12, 20), 100), (at(13, 20), 500)]

@@ -1,0 +1,85 @@
+"""/api/v1/cart: what you mean to order."""
+
+from typing import Any
+from uuid import UUID
+
+from flask import Response
+from flask.views import MethodView
+
+from aggregator.api.parsing import Blueprint
+from aggregator.api.responses import TAG_HEADERS, UNCHANGED, json_response, tagged
+from aggregator.auth import principal
+from aggregator.clock import utcnow
+from aggregator.database import in_transaction
+from aggregator.extensions import settings
+from aggregator.schemas.carts import CartSchema, LineInputSchema, QuantitySchema
+from aggregator.services import cart_reads, carts
+
+blueprint = Blueprint("cart", __name__, url_prefix="/api/v1/cart", description="What you mean to order.")
+
+NOT_THERE = {404: "It is not in your cart"}
+NOT_ENOUGH = {409: "There is not as much, or it is not sold; errors says what is left"}
+
+
+@blueprint.route("")
+class Cart(MethodView):
+    @blueprint.response(200, CartSchema, headers=TAG_HEADERS)
+    @blueprint.alt_response(304, description=UNCHANGED)
+    def get(self) -> Response:
+        """Show your cart, with prices and stocks as they are now"""
+        return tagged(_text())
+
+    @blueprint.response(204)
+    def delete(self) -> None:
+        """Empty your cart"""
+        user_id = principal().user_id
+        in_transaction(lambda: carts.empty(user_id, utcnow()))
+
+
+@blueprint.route("/items")
+class CartItems(MethodView):
+    @blueprint.arguments(LineInputSchema)
+    @blueprint.response(201, CartSchema)
+    @blueprint.problems(NOT_ENOUGH)
+    def post(self, line: dict[str, Any]) -> Response:
+        """Put a product into your cart, or more of one that is in there
+
+        Nothing is reserved by it; the price is the one when you order.
+        """
+        user_id = principal().user_id
+        in_transaction(lambda: carts.add(user_id, **line, now=utcnow()))
+        return json_response(_text(), 201)
+
+
+@blueprint.route("/items/<uuid:product_id>")
+class CartItem(MethodView):
+    @blueprint.arguments(QuantitySchema)
+    @blueprint.response(200, CartSchema)
+    @blueprint.problems(NOT_THERE | NOT_ENOUGH)
+    def put(self, fields: dict[str, int], product_id: UUID) -> Response:
+        """Say how many of a product are to be in your cart"""
+        return _set(product_id, fields["quantity"])
+
+    @blueprint.arguments(QuantitySchema)
+    @blueprint.response(200, CartSchema)
+    @blueprint.problems(NOT_THERE | NOT_ENOUGH)
+    def patch(self, fields: dict[str, int], product_id: UUID) -> Response:
+        """Say how many of a product are to be in your cart, as PUT does"""
+        return _set(product_id, fields["quantity"])
+
+    @blueprint.response(204)
+    @blueprint.problems(NOT_THERE)
+    def delete(self, product_id: UUID) -> None:
+        """Take a product out of your cart"""
+        user_id = principal().user_id
+        in_transaction(lambda: carts.remove(user_id, product_id, utcnow()))
+
+
+def _set(product_id: UUID, quantity: int) -> Response:
+    user_id = principal().user_id
+    in_transaction(lambda: carts.set_quantity(user_id, product_id, quantity, utcnow()))
+    return json_response(_text())
+
+
+def _text() -> str:
+    return cart_reads.cart(principal().user_id, settings().currency)

@@ -1,0 +1,141 @@
+"""/api/v1/orders, and the checkout of the cart."""
+
+from typing import Any
+from uuid import UUID
+
+from flask import Response
+from flask.views import MethodView
+
+from aggregator.api.parsing import Blueprint
+from aggregator.api.requests import request_key
+from aggregator.api.responses import (
+    CREATED_HEADERS,
+    PAGE_HEADERS,
+    TAG_HEADERS,
+    UNCHANGED,
+    json_response,
+    page_response,
+    tagged,
+)
+from aggregator.auth import principal
+from aggregator.clock import utcnow
+from aggregator.database import in_transaction
+from aggregator.extensions import settings
+from aggregator.models import Role
+from aggregator.schemas.headers import IdempotencySchema
+from aggregator.schemas.orders import (
+    CheckoutSchema,
+    OrderInputSchema,
+    OrderPatchSchema,
+    OrderSchema,
+    OrdersQuerySchema,
+)
+from aggregator.services import order_reads, orders
+from aggregator.services.orders import Purchase
+
+URL = "/api/v1/orders"
+blueprint = Blueprint("orders", __name__, url_prefix="/api/v1", description="What has been ordered.")
+
+NOT_PLACED = {
+    409: "There is not enough of something, errors.items says what is left; or the total is another, errors.total is it"
+}
+NOT_THERE = {404: "There is no such order, or it is somebody else's"}
+ON_ONE = {
+    name: {"parameters": {"order_id": "$response.body#/id"}} for name in ("getOrder", "patchOrder", "postOrderCancel")
+}
+
+
+@blueprint.route("/cart/checkout")
+class CartCheckout(MethodView):
+    @blueprint.arguments(CheckoutSchema, required=False)
+    @blueprint.arguments(IdempotencySchema, location="headers")
+    @blueprint.response(201, OrderSchema, headers=CREATED_HEADERS)
+    @blueprint.problems(NOT_PLACED)
+    @blueprint.links(201, ON_ONE)
+    def post(self, fields: dict[str, Any], headers: dict[str, str]) -> Response:
+        """Order what is in your cart
+
+        At the prices of this moment, all of it or nothing. With an Idempotency-Key it is safe to repeat.
+        """
+        return _placed(fields, headers)
+
+
+@blueprint.route("/orders")
+class Orders(MethodView):
+    @blueprint.arguments(OrdersQuerySchema, location="query")
+    @blueprint.response(200, OrderSchema(many=True), headers=PAGE_HEADERS)
+    @blueprint.alt_response(304, description=UNCHANGED)
+    def get(self, query: dict[str, Any]) -> Response:
+        """List your orders; as an admin, everybody's"""
+        owner_id = _only_of()
+        return page_response(lambda filters, **position: order_reads.page(owner_id, filters, **position), query)
+
+    @blueprint.arguments(OrderInputSchema)
+    @blueprint.arguments(IdempotencySchema, location="headers")
+    @blueprint.response(201, OrderSchema, headers=CREATED_HEADERS)
+    @blueprint.problems(NOT_PLACED)
+    @blueprint.links(201, ON_ONE)
+    def post(self, fields: dict[str, Any], headers: dict[str, str]) -> Response:
+        """Order some products, past your cart
+
+        At the prices of this moment, all of it or nothing. With an Idempotency-Key it is safe to repeat.
+        """
+        return _placed(fields, headers)
+
+
+@blueprint.route("/orders/<uuid:order_id>")
+class Order(MethodView):
+    @blueprint.response(200, OrderSchema, headers=TAG_HEADERS)
+    @blueprint.alt_response(304, description=UNCHANGED)
+    @blueprint.problems(NOT_THERE)
+    def get(self, order_id: UUID) -> Response:
+        """Show an order of yours; as an admin, anybody's"""
+        return tagged(order_reads.find(_only_of(), order_id))
+
+    @blueprint.arguments(OrderPatchSchema)
+    @blueprint.response(200, OrderSchema)
+    @blueprint.problems(
+        NOT_THERE
+        | {403: "Items are changed by whose order it is, the status by admins"}
+        | {409: "It does not go with the status of the order, or there is not enough of something"}
+    )
+    def patch(self, fields: dict[str, Any], order_id: UUID) -> Response:
+        """Change what is in an order of yours while it is placed; as an admin, move an order on
+
+        What stays in an order keeps its price, what is new has today's. From placed an order becomes paid, shipped,
+        delivered; until it is shipped it can be cancelled.
+        """
+        by, items = principal(), fields.get("items")
+        lines = None if items is None else orders.merged(items)
+        in_transaction(lambda: orders.change(by, order_id, lines, fields.get("status"), utcnow()))
+        return json_response(order_reads.find(None, order_id))
+
+
+@blueprint.route("/orders/<uuid:order_id>/cancel")
+class OrderCancel(MethodView):
+    @blueprint.response(200, OrderSchema)
+    @blueprint.problems(NOT_THERE | {409: "It is cancelled already, or has been shipped"})
+    def post(self, order_id: UUID) -> Response:
+        """Cancel an order; what it took from the stock is given back"""
+        by = principal()
+        in_transaction(lambda: orders.cancel(by, order_id, utcnow()))
+        return json_response(order_reads.find(None, order_id))
+
+
+def _only_of() -> UUID | None:
+    """Whose orders may be seen; None for everybody's."""
+    return None if principal().role is Role.ADMIN else principal().user_id
+
+
+def _placed(fields: dict[str, Any], headers: dict[str, str]) -> Response:
+    items = fields.get("items")
+    purchase = Purchase(
+        principal().user_id,
+        settings().currency,
+        None if items is None else orders.merged(items),
+        fields.get("expected_total"),
+        request_key(headers.get("key"), fields),
+    )
+    placed = in_transaction(lambda: orders.place(purchase, utcnow()))
+    replayed = {"Idempotency-Replayed": "true"} if placed.replayed else {}
+    return json_response(placed.text, 201, {"Location": f"{URL}/{placed.order_id}"} | replayed)

@@ -1,0 +1,160 @@
+"""Whom mails go to, who is to get the daily one, and what is in it."""
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+
+from aggregator.database import db, read
+from aggregator.models import Channel, Delivery, Event, Feed, Product, ProductPricePoint, User
+from aggregator.models.types import TIMESTAMP_FORMAT
+from aggregator.services import outbox
+from aggregator.services.outbox import Message
+from aggregator.services.price_reads import percent
+from aggregator.sql import Select, id_parameter, json_array, json_object, moment_parameter
+
+DAILY_AT = time(8)
+BATCH = 500
+NEWS = timedelta(days=1)  # how far back the daily mail looks
+SHOWN = 5  # of each kind of news
+
+SINCE = moment_parameter("since")
+
+
+@dataclass(frozen=True)
+class Day:
+    """A day by people's own clock."""
+
+    date: date
+    began_at: datetime
+
+
+def address_of(user_id: UUID) -> str | None:
+    """Where to write to a user; None where the user is not active."""
+    rows = read(_address, user_id=str(user_id))
+    return rows[0][0] if rows else None
+
+
+def _address() -> Select:
+    return sa.select(User.email).where(User.id == id_parameter("user_id"), User.active)
+
+
+def day_to_tell(now: datetime, zone: ZoneInfo) -> Day | None:
+    """The day whose mail is to go out at now; None before eight in the morning."""
+    local = now.astimezone(zone)
+    if local.time() < DAILY_AT:
+        return None
+    # Where clocks skip midnight or have it twice, this is the first moment that bears the date.
+    return Day(local.date(), datetime.combine(local.date(), time.min, zone).astimezone(UTC))
+
+
+def anybody_waits(day: Day) -> bool:
+    """Whether somebody is to get the mail of a day who has not had it."""
+    began_at = day.began_at.strftime(TIMESTAMP_FORMAT)
+    return bool(read(_somebody_waits, began_at=began_at, suffix=_suffix(day)))
+
+
+def _somebody_waits() -> Select:
+    return (
+        sa.select(User.id).where(_waits(moment_parameter("began_at"), sa.bindparam("suffix", type_=sa.String))).limit(1)
+    )
+
+
+def _waits(began_at: Any, suffix: Any) -> sa.ColumnElement[bool]:
+    """Whoever registered before the day began and has not had its mail.
+
+    Asked as a value, not as EXISTS: one look at the index of the keys for each user, however many mails are kept.
+    """
+    key = sa.literal("daily:") + sa.cast(User.id, sa.String) + suffix
+    had = sa.select(Delivery.id).where(Delivery.key == key).scalar_subquery()
+    return sa.and_(User.active, User.created_at < began_at, had.is_(None))
+
+
+def _suffix(day: Day) -> str:
+    return f":{day.date.isoformat()}"
+
+
+def queue_daily(day: Day, news: dict[str, Any], now: datetime, after: UUID | None = None) -> tuple[int, UUID | None]:
+    """Queue the mail of a day for a batch of those who wait for it, and count those for whom it was new.
+
+    Also says who was the last of the batch, for the next one to go on after; None where nobody was left.
+    """
+    waiting = sa.select(User.id).where(_waits(day.began_at, sa.literal(_suffix(day)))).order_by(User.id).limit(BATCH)
+    users = db.session.scalars(waiting if after is None else waiting.where(User.id > after)).all()
+    messages = [
+        Message(Channel.MAIL, Event.DAILY, user_id, news, key=f"daily:{user_id}{_suffix(day)}") for user_id in users
+    ]
+    return outbox.queue(messages, now), users[-1] if users else None
+
+
+def daily_news(day: Day, currency: str, now: datetime) -> dict[str, Any]:
+    """What the mail of a day tells, the same for everybody: what is new, and which prices fell the most."""
+    (row,) = read(_news, since=(now - NEWS).astimezone(UTC).strftime(TIMESTAMP_FORMAT))
+    largest = _loaded(row.largest)
+    for drop in largest:
+        drop["change_percent"] = percent(drop["price"] - drop["price_before"], drop["price_before"])
+    return {
+        "date": day.date.isoformat(),
+        "currency": currency,
+        "products": row.products,
+        "new": row.new,
+        "new_products": _loaded(row.newest),
+        "drops": row.drops,
+        "largest_drops": largest,
+    }
+
+
+def _loaded(rows: Any) -> list[dict[str, Any]]:
+    """What SQLite gives as text."""
+    return list(json.loads(rows) if isinstance(rows, str) else rows)
+
+
+def _news() -> Select:
+    living, products = Product.deleted_at.is_(None), sa.select(sa.func.count()).select_from(Product)
+    new, drops = sa.and_(living, Product.created_at > SINCE), _drops().c
+    newest = (
+        sa.select(json_object({"id": Product.id, "name": Product.name, "price": Feed.lowest_price}))
+        .join(Feed, Feed.product_id == Product.id)
+        .where(new)
+        .order_by(Product.created_at.desc(), Product.id)
+        .limit(SHOWN)
+    )
+    largest = (
+        sa.select(
+            json_object({"id": drops.id, "name": drops.name, "price": drops.price, "price_before": drops.price_before})
+        )
+        .order_by(sa.cast(drops.price, sa.Float) / drops.price_before, drops.name, drops.id)
+        .limit(SHOWN)
+    )
+    return sa.select(
+        products.where(living).scalar_subquery().label("products"),
+        products.where(new).scalar_subquery().label("new"),
+        json_array(newest).label("newest"),
+        sa.select(sa.func.count(drops.id)).scalar_subquery().label("drops"),
+        json_array(largest).label("largest"),
+    )
+
+
+@cache
+def _drops() -> sa.CTE:
+    """The products that are to be had for less than at SINCE, then and now."""
+    point = ProductPricePoint
+    price_before = (
+        sa.select(point.lowest_price)
+        .where(point.product_id == Feed.product_id, point.observed_at <= SINCE)
+        .order_by(point.observed_at.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    both = (
+        sa.select(Product.id, Product.name, Feed.lowest_price.label("price"), price_before.label("price_before"))
+        .join(Feed, Feed.product_id == Product.id)
+        .where(Product.deleted_at.is_(None))
+        .subquery("both")
+    )
+    return sa.select(both).where(both.c.price < both.c.price_before).cte("drops")

@@ -1,0 +1,95 @@
+"""Orders as their users and the admins read them."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from aggregator.database import db, read
+from aggregator.errors import NotFound
+from aggregator.models import Order, OrderEvent, OrderItem, User
+from aggregator.models.base import table_of
+from aggregator.models.types import TIMESTAMP_FORMAT
+from aggregator.services import listing, paging
+from aggregator.services.listing import Listing, Page
+from aggregator.sql import Select, id_parameter, json_array, json_object, json_time, moment_parameter
+
+OWN = Order.user_id == id_parameter("owner_id")
+
+
+def order_json() -> json_object:
+    """An order as JSON, with its lines by their names, and all that has become of it."""
+    line = json_object(
+        {
+            "product_id": OrderItem.product_id,
+            "product_name": OrderItem.product_name,
+            "quantity": OrderItem.quantity,
+            "unit_price": OrderItem.unit_price,
+            "total": OrderItem.unit_price * OrderItem.quantity,
+        }
+    )
+    event = json_object({"status": OrderEvent.status, "at": json_time(OrderEvent.at), "by": User.username})
+    lines = sa.select(line).where(OrderItem.order_id == Order.id).correlate(Order)
+    events = sa.select(event).join_from(OrderEvent, User, User.id == OrderEvent.by)
+    events = events.where(OrderEvent.order_id == Order.id).correlate(Order)
+    return json_object(
+        {
+            "id": Order.id,
+            "code": Order.code,
+            "status": Order.status,
+            "items": json_array(lines.order_by(OrderItem.product_name, OrderItem.product_id)),
+            "total": Order.total,
+            "currency": Order.currency,
+            "created_at": json_time(Order.created_at),
+            "history": json_array(events.order_by(OrderEvent.number)),
+        }
+    )
+
+
+ORDERS = Listing(
+    source=table_of(Order),
+    document=order_json,
+    columns={"created_at": lambda _: Order.created_at, "total": lambda _: Order.total},
+    kinds={"created_at": paging.is_moment, "total": paging.is_number},
+    tie=Order.id,
+    tie_kind=paging.is_uuid,
+    default_sort="-created_at",
+    filters={
+        "owner_id": OWN,
+        "user_id": Order.user_id == id_parameter("user_id"),
+        "status": sa.cast(Order.status, sa.String) == sa.bindparam("status", type_=sa.String),
+        "created_after": Order.created_at > moment_parameter("created_after"),
+    },
+)
+
+
+def page(owner_id: UUID | None, filters: Mapping[str, Any], **position: Any) -> Page:
+    """A page of the orders of a user, or of everybody's where owner_id is None."""
+    shown = {name: _as_text(value) for name, value in filters.items()}
+    owner = {} if owner_id is None else {"owner_id": str(owner_id)}
+    return listing.page(ORDERS, shown | owner, **position)
+
+
+def _as_text(value: Any) -> str:
+    return value.strftime(TIMESTAMP_FORMAT) if isinstance(value, datetime) else str(value)
+
+
+def find(owner_id: UUID | None, order_id: UUID) -> str:
+    """An order of a user, or anybody's where owner_id is None. NotFound if there is none."""
+    owner = {} if owner_id is None else {"owner_id": str(owner_id)}
+    rows = read(_order, bool(owner), id=str(order_id), **owner)
+    if not rows:
+        raise NotFound("There is no such order.")
+    return str(rows[0][0])
+
+
+def written(order_id: UUID) -> str:
+    """An order as the transaction that is open sees it."""
+    return str(db.session.execute(_order(False), {"id": str(order_id)}).scalar_one())
+
+
+def _order(of_somebody: bool) -> Select:
+    this = sa.select(sa.cast(order_json(), sa.Text)).where(Order.id == id_parameter("id"))
+    return this.where(OWN) if of_somebody else this

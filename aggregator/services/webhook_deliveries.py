@@ -1,0 +1,109 @@
+"""Sending to webhooks: where a delivery goes, and what an attempt means for its webhook. The caller owns the
+transaction."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from aggregator.database import db
+from aggregator.models import User, Webhook
+from aggregator.models.types import UTCDateTime
+from aggregator.services import outbox
+from aggregator.services.outbox import Claimed
+from aggregator.services.webhooks import DISABLED, end_pending
+
+FAILS_AT_MOST = timedelta(days=5)
+GONE = "gone"
+FAILING = "failing"
+NOBODYS = "user inactive"
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where to send, and with which secrets to sign; refusal says why nothing is to be sent there."""
+
+    webhook_id: UUID
+    url: str
+    secrets: tuple[str, ...] = field(repr=False)
+    failing: bool
+    refusal: str | None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a delivery: with no error it has arrived."""
+
+    delivery: Claimed
+    url: str
+    status: int | None = None
+    error: str | None = None
+    attempted: bool = True  # else it was not even tried, and never will be
+    gone: bool = False  # the receiver wants to hear nothing any more
+
+
+def targets(webhook_ids: Collection[UUID], now: datetime) -> dict[UUID, Target]:
+    """Where the deliveries of these webhooks go."""
+    rows = db.session.execute(
+        sa.select(
+            Webhook.id,
+            Webhook.url,
+            Webhook.secret,
+            Webhook.old_secret,
+            Webhook.old_secret_until,
+            Webhook.failing_since,
+            Webhook.enabled,
+            User.active,
+        )
+        .join(User, User.id == Webhook.user_id)
+        .where(Webhook.id.in_(webhook_ids))
+    )
+    found = {}
+    for id, url, secret, old, old_until, failing_since, enabled, active in rows:
+        secrets = (secret, old) if old and old_until and old_until > now else (secret,)
+        refusal = (DISABLED if not enabled else None) or (NOBODYS if not active else None)
+        found[id] = Target(id, url, secrets, failing_since is not None, refusal)
+    return found
+
+
+def note(outcomes: Sequence[Outcome], now: datetime) -> list[tuple[UUID, str]]:
+    """Write down what became of deliveries; which webhooks that has disabled, and why.
+
+    Webhooks before deliveries, and both in the order of their ids: others lock them so, too.
+    """
+    last = {_webhook_id(outcome): outcome for outcome in outcomes if outcome.attempted}
+    last |= {_webhook_id(outcome): outcome for outcome in outcomes if outcome.gone}
+    reasons = {webhook_id: _note_health(outcome, now) for webhook_id, outcome in sorted(last.items())}
+    for outcome in sorted(outcomes, key=lambda outcome: outcome.delivery.id):
+        if outcome.error is None:
+            outbox.delivered(outcome.delivery, now, outcome.status)
+        else:
+            for_good = outcome.gone or not outcome.attempted
+            outbox.failed(outcome.delivery, outcome.error, now, outcome.status, for_good)
+    disabled = [(webhook_id, reason) for webhook_id, reason in reasons.items() if reason]
+    for webhook_id, _ in disabled:
+        end_pending(webhook_id, now)
+    return disabled
+
+
+def _webhook_id(outcome: Outcome) -> UUID:
+    assert outcome.delivery.webhook_id is not None  # a CHECK of the table's
+    return outcome.delivery.webhook_id
+
+
+def _note_health(outcome: Outcome, now: datetime) -> str | None:
+    """Note on the webhook how it is doing, unless it leads somewhere else by now; why it is disabled, if it is."""
+    this = sa.update(Webhook).where(Webhook.id == _webhook_id(outcome), Webhook.url == outcome.url, Webhook.enabled)
+    if outcome.error is None:
+        db.session.execute(this.where(Webhook.failing_since.is_not(None)).values(failing_since=None))
+        return None
+    first = sa.func.coalesce(Webhook.failing_since, sa.literal(now, UTCDateTime()))
+    since = db.session.scalar(this.values(failing_since=first).returning(Webhook.failing_since))
+    if since is None:
+        return None
+    reason = GONE if outcome.gone else FAILING if now - since >= FAILS_AT_MOST else None
+    if reason:
+        db.session.execute(this.values(enabled=False, disabled_reason=reason, updated_at=now))
+    return reason

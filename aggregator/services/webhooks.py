@@ -1,0 +1,177 @@
+"""Webhooks: where users want to be told of events, and of which. The caller owns the transaction."""
+
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from secrets import token_bytes
+from typing import Any
+from uuid import UUID, uuid4
+
+import sqlalchemy as sa
+
+from aggregator.clients.addresses import AddressRules
+from aggregator.database import db
+from aggregator.errors import Conflict, Invalid, NotFound
+from aggregator.models import Channel, Delivery, DeliveryStatus, Event, Subscription, User, Webhook
+from aggregator.models.outbox import URL_LENGTH
+from aggregator.services import accounts, outbox
+from aggregator.services.outbox import Message
+
+MAX_WEBHOOKS = 10
+OLD_SECRET_LASTS = timedelta(hours=24)
+ENDED_AT_ONCE = 1_000
+DISABLED = "disabled"
+
+
+def add(user_id: UUID, fields: Mapping[str, Any], rules: AddressRules, now: datetime) -> UUID:
+    """A new webhook of a user. Conflict where they have as many as they may have."""
+    accounts.get(user_id)  # locks: two requests at once must not both find room for one
+    count = db.session.scalar(sa.select(sa.func.count()).where(Webhook.user_id == user_id))
+    if count is not None and count >= MAX_WEBHOOKS:
+        raise Conflict(f"You have {MAX_WEBHOOKS} webhooks already; delete one first.")
+    webhook = Webhook(
+        id=uuid4(),
+        user_id=user_id,
+        url=_checked(fields["url"], rules),
+        secret=_new_secret(),
+        created_at=now,
+        updated_at=now,
+    )
+    db.session.add(webhook)
+    db.session.flush()
+    _subscribe(webhook.id, fields["events"])
+    return webhook.id
+
+
+def change(user_id: UUID, webhook_id: UUID, fields: Mapping[str, Any], rules: AddressRules, now: datetime) -> None:
+    """Change where a webhook leads, what it is told of, or whether it is enabled."""
+    webhook = _get(user_id, webhook_id)
+    if "url" in fields and (url := _checked(fields["url"], rules)) != webhook.url:
+        webhook.url, webhook.failing_since = url, None
+    if fields.get("enabled") and not webhook.enabled:
+        webhook.enabled, webhook.disabled_reason, webhook.failing_since = True, None, None
+    if fields.get("enabled") is False:
+        webhook.enabled = False
+        end_pending(webhook_id, now)
+    if "events" in fields:
+        db.session.execute(sa.delete(Subscription).where(Subscription.webhook_id == webhook_id))
+        _subscribe(webhook_id, fields["events"])
+    if fields:
+        webhook.updated_at = now
+    db.session.flush()
+
+
+def remove(user_id: UUID, webhook_id: UUID) -> None:
+    """Delete a webhook, and what was sent or is still to be sent there."""
+    gone = sa.delete(Webhook).where(Webhook.id == webhook_id, Webhook.user_id == user_id).returning(Webhook.id)
+    if db.session.scalar(gone) is None:
+        raise _no_such_webhook()
+
+
+def rotate_secret(user_id: UUID, webhook_id: UUID, now: datetime) -> None:
+    """Give a webhook another secret; for a day what is sent is signed with the one before, too."""
+    webhook = _get(user_id, webhook_id)
+    webhook.old_secret, webhook.old_secret_until = webhook.secret, now + OLD_SECRET_LASTS
+    webhook.secret, webhook.updated_at = _new_secret(), now
+    db.session.flush()
+
+
+def send_test(user_id: UUID, webhook_id: UUID, now: datetime) -> UUID:
+    """Have a message sent that says nothing. Conflict while the last one is under way, or where it would not go."""
+    webhook = _get(user_id, webhook_id)
+    _require_enabled(webhook)
+    of_this = sa.and_(Delivery.webhook_id == webhook_id, Delivery.event == Event.TEST)
+    if db.session.scalar(sa.select(Delivery.id).where(of_this, Delivery.status == DeliveryStatus.PENDING).limit(1)):
+        raise Conflict("The last test is still under way.")
+    key = f"test:{uuid4()}"
+    outbox.queue([Message(Channel.WEBHOOK, Event.TEST, user_id, {"webhook_id": str(webhook_id)}, webhook_id, key)], now)
+    return db.session.execute(sa.select(Delivery.id).where(Delivery.key == key)).scalar_one()
+
+
+def redeliver(user_id: UUID, webhook_id: UUID, delivery_id: UUID) -> None:
+    """Have a message sent once more and, should that fail, as often as a new one; it keeps its webhook-id."""
+    _require_enabled(_get(user_id, webhook_id))
+    if not outbox.again(delivery_id, webhook_id):
+        raise NotFound("There is no such delivery.")
+
+
+def messages(event: Event, told: Sequence[tuple[str, Mapping[str, Any]]], user_id: UUID | None = None) -> list[Message]:
+    """What to queue so that each enabled webhook with a subscription is told of an event: once for each key.
+
+    told are pairs of a key and the data. With user_id, only that user's webhooks are told. Until the transaction
+    ends, none of them can be deleted.
+    """
+    if not told:
+        return []
+    subscribed = (
+        sa.select(Webhook.id, Webhook.user_id)
+        .join(Subscription, Subscription.webhook_id == Webhook.id)
+        .join(User, User.id == Webhook.user_id)
+        .where(Subscription.event == event, Webhook.enabled, User.active)
+        .order_by(Webhook.id)
+        .with_for_update(read=True, key_share=True, of=Webhook)
+    )
+    if user_id is not None:
+        subscribed = subscribed.where(Webhook.user_id == user_id)
+    return [
+        Message(Channel.WEBHOOK, event, owner, data, webhook_id, f"{key}:{webhook_id}")
+        for webhook_id, owner in db.session.execute(subscribed).all()
+        for key, data in told
+    ]
+
+
+def end_pending(webhook_id: UUID, now: datetime) -> None:
+    """End what waits to be sent to a disabled webhook, up to a batch; the rest ends when it is due."""
+    pending = (
+        sa.select(Delivery.id)
+        .where(Delivery.webhook_id == webhook_id, Delivery.status == DeliveryStatus.PENDING)
+        .order_by(Delivery.id)
+        .limit(ENDED_AT_ONCE)
+        .with_for_update()
+    )
+    db.session.execute(
+        sa.update(Delivery)
+        .where(Delivery.id.in_(pending))
+        .values(status=DeliveryStatus.FAILED, error=DISABLED, done_at=now, claimed_by=None, claimed_until=None)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def _get(user_id: UUID, webhook_id: UUID) -> Webhook:
+    """A webhook of a user, locked until the transaction ends. NotFound where they have none of that id."""
+    webhook = db.session.scalar(
+        sa.select(Webhook)
+        .where(Webhook.id == webhook_id, Webhook.user_id == user_id)
+        .with_for_update(key_share=True)  # what is being queued for it need not wait
+    )
+    if webhook is None:
+        raise _no_such_webhook()
+    return webhook
+
+
+def _no_such_webhook() -> NotFound:
+    return NotFound("There is no such webhook.")
+
+
+def _require_enabled(webhook: Webhook) -> None:
+    if not webhook.enabled:
+        raise Conflict("The webhook is disabled; enable it first.")
+
+
+def _checked(url: str, rules: AddressRules) -> str:
+    try:
+        url = rules.checked(url)
+        if len(url) > URL_LENGTH:  # of a name in another script the spelling has become longer
+            raise ValueError(f"Must not exceed {URL_LENGTH} characters.")
+    except ValueError as error:
+        raise Invalid("Nothing can be sent to this URL.", {"json": {"url": [str(error)]}}) from None
+    return url
+
+
+def _subscribe(webhook_id: UUID, events: Sequence[str]) -> None:
+    rows = [{"webhook_id": webhook_id, "event": Event(event)} for event in sorted(set(events))]
+    db.session.execute(sa.insert(Subscription), rows)
+
+
+def _new_secret() -> str:
+    return f"whsec_{b64encode(token_bytes(32)).decode()}"

@@ -1,0 +1,215 @@
+"""How fast old prices are read and rolled up, beside what limits it in the same run: `make bench-history`.
+
+Ten million points of sixty days are made once, in some minutes, and kept in a directory of their own; every run works
+on a copy of them. Only the ratios of one run say anything about another machine.
+"""
+
+import argparse
+import logging
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import psycopg2
+import sqlalchemy as sa
+from sqlalchemy.engine import make_url
+
+from aggregator.clock import utcnow
+from aggregator.database import close, db, in_transaction
+from aggregator.models.types import TIMESTAMP_FORMAT
+from benchmarks.stub import product_ids, running_stub
+from benchmarks.sync import LONG_AGO, OFFERS, SEED, Bench
+from tests.conftest import Cluster, migrate
+from tests.postgres import PostgresServer, kept_postgres
+
+KEPT = Path("/tmp/aggregator-bench-history")  # the path of a socket must be short
+PRODUCTS, SYNCED = 1_000, 5_000  # that have old prices, and all that are synced
+DAYS, MONTH = 60, timedelta(days=30)
+KEPT_FOR = timedelta(days=5)  # later than that, the points are too old to be asked for the last 30 days
+
+# All products of a tick have a point at the same moment, as when they are synced; one in fifty is sold out.
+FILL = """
+INSERT INTO {table} SELECT key, %(until)s - interval '{days} days' + tick * interval '{days} days' / {ticks},
+  CASE WHEN place %% 50 > 0 THEN 1000 + place %% 9000 END {count}
+FROM generate_series(0, {ticks} - 1) AS tick, unnest(%(keys)s) WITH ORDINALITY AS series(key, number),
+  LATERAL (SELECT hashint8(tick * 100003 + number) & 2147483647 AS place) AS random
+ORDER BY tick, number
+"""
+# The least that SQL has to do for the answers, in the form that goes fastest here: it takes a price as asked in the
+# hour in which it began, and tells no ends.
+BARE_HISTORY = """
+SELECT date_trunc('hour', at), min(price), sum(price * held) / sum(held), max(price), max(at) FROM (
+  SELECT observed_at AS at, lowest_price AS price,
+    extract(epoch FROM lead(observed_at) OVER (ORDER BY observed_at) - observed_at) AS held
+  FROM product_price_points WHERE product_id = %(id)s AND observed_at >= %(since)s AND observed_at < %(until)s
+) AS points WHERE price IS NOT NULL GROUP BY 1 ORDER BY 1
+"""
+BARE_TREND = """
+SELECT min(price), sum(price * held) / sum(held), max(price), min(at), max(at) FROM (
+  SELECT observed_at AS at, lowest_price AS price,
+    extract(epoch FROM lead(observed_at) OVER (ORDER BY observed_at) - observed_at) AS held
+  FROM product_price_points WHERE product_id = %(id)s AND observed_at >= %(since)s AND observed_at < %(until)s
+) AS points WHERE price IS NOT NULL
+"""
+
+
+def prepared(server: PostgresServer, points: int) -> tuple[str, datetime]:
+    """The name of a database with so many points, made if there is none, and when its last ones were."""
+    name = f"points_{points}"
+    cluster = Cluster(server.url)
+    with closing(_connect(server, "postgres")) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,))
+        exists = cursor.fetchone() is not None
+    if exists:
+        until = _made_at(server, name)
+        if until and utcnow() - until < KEPT_FOR:
+            return name, until
+    print(f"Making {points:,} points, once ...", flush=True)
+    began = time.monotonic()
+    migrate(cluster.create(name))
+    until = _fill(server, name, points)
+    print(f"  in {time.monotonic() - began:.0f} s, kept in {KEPT}", flush=True)
+    return name, until
+
+
+def _made_at(server: PostgresServer, name: str) -> datetime | None:
+    """When a database was made, if it was made to the end."""
+    with closing(_connect(server, name)) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT to_regclass('made') IS NOT NULL")
+        if not cursor.fetchone()[0]:
+            return None
+        cursor.execute("SELECT at FROM made")
+        return cursor.fetchone()[0]
+
+
+def _fill(server: PostgresServer, name: str, points: int) -> datetime:
+    until, ticks = utcnow(), points // 2 // PRODUCTS
+    with closing(_connect(server, name)) as connection, connection.cursor() as cursor:
+        _insert(cursor, until, "product_price_points", ticks, product_ids(SYNCED, SEED)[:PRODUCTS], "uuid", ", 10")
+        offers = list(range(1, PRODUCTS * OFFERS + 1))
+        _insert(cursor, until, "price_points", ticks // OFFERS, offers, "bigint", "")
+        cursor.execute("CREATE TABLE made AS SELECT %s AS at", (until,))
+        cursor.execute("VACUUM (ANALYZE)")
+    return until
+
+
+def _insert(cursor: Any, until: datetime, table: str, ticks: int, keys: list[Any], kind: str, count: str) -> None:
+    statement = FILL.format(table=table, ticks=ticks, days=DAYS, count=count).replace("%(keys)s", f"%(keys)s::{kind}[]")
+    cursor.execute(statement, {"until": until, "keys": keys})
+
+
+def _connect(server: PostgresServer, name: str) -> Any:
+    url = make_url(server.url(name))
+    connection = psycopg2.connect(dbname=name, user=url.username, host=url.query["host"], options="-c timezone=UTC")
+    connection.autocommit = True
+    return connection
+
+
+@contextmanager
+def copy_of(server: PostgresServer, name: str) -> Iterator[str]:
+    """A copy of a database, for as long as the context lasts."""
+    server.drop_database("work")
+    server.create_database("work", template=name)
+    try:
+        yield "work"
+    finally:
+        server.drop_database("work")
+
+
+class HistoryBench(Bench):
+    """The bench of the sync, in a database that has more than the sync looks at."""
+
+    def make_due(self) -> None:
+        """Have every product due again, and the tables of the sync in the state that autovacuum keeps them in."""
+        with self.app.app_context():
+            in_transaction(lambda: db.session.execute(sa.text(f"UPDATE feeds SET due_at = '{LONG_AGO}'")))
+            with db.engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+                connection.exec_driver_sql("VACUUM (ANALYZE) feeds, offers")
+
+
+def reads(server: PostgresServer, name: str, bench: HistoryBench, until: datetime, rounds: int) -> None:
+    """A trend and an hourly history over 30 days as the API answers them, beside the bare SQL."""
+    client, pick = bench.app.test_client(), Random(SEED)
+    since = until - MONTH
+    period = f"since={since.strftime(TIMESTAMP_FORMAT)}&until={until.strftime(TIMESTAMP_FORMAT)}"
+    ids = [pick.choice(bench.ids[:PRODUCTS]) for _ in range(rounds)]
+    print(f"\nOver 30 days of a product, medians of {rounds}, in ms  (goal: 3 x the bare SQL)")
+    with closing(_connect(server, name)) as connection, connection.cursor() as cursor:
+
+        def bare(statement: str, id_: str) -> None:
+            cursor.execute(statement, {"id": id_, "since": since, "until": until})
+            assert cursor.fetchall()
+
+        def asked(path: str, id_: str) -> None:
+            response = client.get(f"/api/v1/products/{id_}/{path}{period}")
+            assert response.status_code == 200, response.text
+
+        for what, path, statement in (
+            ("trend", "price-trend?", BARE_TREND),
+            ("hourly history", "price-history?interval=hour&", BARE_HISTORY),
+        ):
+            pairs = [(_seconds(bare, statement, id_), _seconds(asked, path, id_)) for id_ in ids[:3] + ids][3:]
+            base, answer = (1000 * statistics.median(seconds) for seconds in zip(*pairs, strict=True))
+            print(f"  {what:<20}{answer:7.2f}   bare SQL {base:6.2f}   {answer / base:4.1f} x")
+
+
+def _seconds(work: Callable[[str, str], None], *arguments: str) -> float:
+    began = time.perf_counter()
+    work(*arguments)
+    return time.perf_counter() - began
+
+
+def retention(bench: HistoryBench, rounds: int) -> None:
+    """How fast points become hours in the worker, and how much slower its sync is meanwhile."""
+    alone, beside, moved, seconds = [], [], 0.0, 0.0
+    with bench.worker() as worker:
+        bench.sync(worker, 10)  # the first pass stores everything; it is not what a worker does all day
+        for _ in range(rounds):
+            alone.append(bench.sync(worker, 10)["seconds"])
+            worker("start")
+            beside.append(bench.sync(worker, 10)["seconds"])
+            done = worker("stop")
+            moved, seconds = moved + done["points"], seconds + done["seconds"]
+        print(f"\nPoints that become hours beside {rounds} syncs of {bench.products:,} products, 10 % changed")
+        print(f"  while the sync is at work {moved / seconds:9,.0f}/s  (goal 50,000/s), {moved:,.0f} points")
+        ratio = statistics.median(beside) / statistics.median(alone)
+        medians = [1000 * statistics.median(passes) for passes in (alone, beside)]
+        print(f"  a sync's median {medians[0]:.0f} ms, meanwhile {medians[1]:.0f} ms   {ratio:.2f} x  (goal 1.5 x)")
+        worker("start")
+        time.sleep(10)
+        done = worker("stop")
+        print(f"  by itself                 {done['points'] / done['seconds']:9,.0f}/s")
+
+
+def main() -> None:
+    """Run all of it, or a part."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--points", type=int, default=10_000_000)
+    parser.add_argument("--rounds", type=int, default=9, help="of syncs")
+    parser.add_argument("--reads", type=int, default=200)
+    parser.add_argument("--only", choices=["reads", "retention"])
+    options = parser.parse_args()
+    logging.disable(logging.INFO)
+    began = time.monotonic()
+    with (
+        kept_postgres(KEPT, shared_buffers="256MB", max_wal_size="2GB") as server,
+        running_stub(SYNCED, OFFERS, 0, SEED) as stub,
+    ):
+        name, until = prepared(server, options.points)
+        with copy_of(server, name) as work:
+            bench = HistoryBench(server.url(work), stub, SYNCED)
+            if options.only in (None, "reads"):
+                reads(server, work, bench, until, options.reads)
+            if options.only in (None, "retention"):
+                retention(bench, options.rounds)
+            close(bench.app)
+    print(f"\nDone in {time.monotonic() - began:.0f} s.")
+
+
+if __name__ == "__main__":
+    main()
