@@ -10,7 +10,22 @@ from flask_migrate import Migrate
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from aggregator import auth, config, database, errors, extensions, logs
-from aggregator.api import accounts, alerts, catalog, changes, offers, ops, prices, problems, requests, webhooks
+from aggregator.api import (
+    accounts,
+    alerts,
+    carts,
+    catalog,
+    categories,
+    changes,
+    images,
+    offers,
+    ops,
+    orders,
+    prices,
+    problems,
+    requests,
+    webhooks,
+)
 from aggregator.api.parsing import SECURITY_SCHEME
 from aggregator.api.problems import ProblemApi
 from aggregator.cli import jobs as jobs_cli
@@ -55,7 +70,20 @@ def create_app(settings: config.Settings) -> Flask:
     problems.init_app(app)
     auth.init_app(app, settings.jwt_secret_key, settings.access_token_seconds)
     api = ProblemApi(app)
-    for documented in (catalog, offers, prices, changes, alerts, webhooks, accounts, ops):
+    for documented in (
+        catalog,
+        categories,
+        images,
+        offers,
+        prices,
+        changes,
+        alerts,
+        webhooks,
+        carts,
+        orders,
+        accounts,
+        ops,
+    ):
         api.register_blueprint(documented.blueprint)
     app.register_blueprint(docs.blueprint)
     for command in (sandbox_cli, products_cli, offers_cli, jobs_cli, users_cli):

@@ -14,6 +14,7 @@ from jwt.exceptions import ExpiredSignatureError, InvalidTokenError, PyJWTError
 from aggregator.errors import Forbidden, Unauthorized
 from aggregator.extensions import settings
 from aggregator.models import Role, SignIn
+from aggregator.models.images import MAX_IMAGE_BYTES
 from aggregator.services import sign_ins
 from aggregator.services.sign_ins import Principal
 
@@ -76,6 +77,19 @@ MAY_CALL = {
     "getOfferPriceTrend": Who.EVERYBODY,
     "getOffers": Who.EVERYBODY,
     "getOffer": Who.EVERYBODY,
+    "getCategories": Who.EVERYBODY,
+    "postCategories": Who.ADMIN,
+    "getCategory": Who.EVERYBODY,
+    "putCategory": Who.ADMIN,
+    "patchCategory": Who.ADMIN,
+    "deleteCategory": Who.ADMIN,
+    "getProductImages": Who.EVERYBODY,
+    "postProductImages": Who.ADMIN,
+    "getImage": Who.EVERYBODY,
+    "getImageThumb": Who.EVERYBODY,
+    "getImageFull": Who.EVERYBODY,
+    "patchImage": Who.ADMIN,
+    "deleteImage": Who.ADMIN,
     "getChanges": Who.EVERYBODY,
     "getAlerts": Who.USER,
     "postAlerts": Who.USER,
@@ -114,6 +128,9 @@ MAY_CALL = {
     "getAsset": Who.EVERYBODY,
     "getOpenapiJson": Who.EVERYBODY,
 }
+
+# Where a body may be larger than others, once it is known who sends it: a file with the form around it.
+BODY_BYTES = {"postProductImages": MAX_IMAGE_BYTES + 64 * 1024}
 
 
 def init_app(app: Flask, jwt_secret_key: str, access_seconds: int) -> None:
@@ -203,6 +220,8 @@ def _guard() -> None:
     g.principal = found
     if who is Who.ADMIN and found.role is not Role.ADMIN:
         raise Forbidden
+    if size := BODY_BYTES.get(operation_id(request.method, str(request.endpoint))):
+        request.max_content_length = size
 
 
 def _verify(refresh: bool) -> Claims:

@@ -16,6 +16,7 @@ from redis.connection import parse_url
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from aggregator.clients.image_store import DATABASE, is_outside
 from aggregator.clients.mail import MailServer, sender
 from aggregator.clients.offers import OffersService, normalized_base_url
 from aggregator.errors import UsageError
@@ -27,7 +28,7 @@ NAMES = (
     *("ACCESS_TOKEN_SECONDS", "REFRESH_TOKEN_SECONDS", "LOGINS_PER_ADDRESS", "LOGINS_PER_ACCOUNT"),
     *("REGISTRATIONS_PER_ADDRESS", "REDIS_URL", "TRUSTED_PROXIES", "CORS_ORIGINS"),
     *("HISTORY_RAW_DAYS", "HISTORY_HOURLY_DAYS", "MAIL_URL", "MAIL_FROM", "WEBHOOK_PORTS", "WEBHOOK_TEST_HOSTS"),
-    *("SENTRY_DSN", "LOG_FORMAT", "HOST", "PORT", "WEB_CONCURRENCY", "WEB_THREADS"),
+    *("IMAGE_STORE", "SENTRY_DSN", "LOG_FORMAT", "HOST", "PORT", "WEB_CONCURRENCY", "WEB_THREADS"),
 )
 MIN_SECRET_LENGTH = 32
 # What people write who mean to put a real one there later; nothing that is made at random holds any of it.
@@ -67,6 +68,7 @@ class Settings:
     mail_from: str = "aggregator@localhost"
     webhook_ports: tuple[int, ...] = (443,)
     webhook_test_hosts: tuple[str, ...] = ()
+    image_store: str = DATABASE
     sentry_dsn: str = field(default="", repr=False)
     log_format: str = "text"
     db_pool_size: int = 4
@@ -124,6 +126,7 @@ def _general(env: Env, app_env: str) -> dict[str, Any]:
         "sync_concurrency": env.int("SYNC_CONCURRENCY", 32, validate=validate.Range(1, 512)),
         "timezone": env.str("TIMEZONE", "UTC", validate=_is_timezone),
         "currency": env.str("CURRENCY", "EUR", validate=validate.Regexp("^[A-Z]{3}$")),
+        "image_store": env.str("IMAGE_STORE", DATABASE, validate=_is_image_store),
         "sentry_dsn": env.str("SENTRY_DSN", ""),
         "log_format": env.str("LOG_FORMAT", log_format, validate=validate.OneOf(["json", "text"])),
     }
@@ -213,6 +216,8 @@ def _weak(values: dict[str, Any]) -> list[str]:
         problems.append("DATABASE_URL: everybody knows this password.")
     if "DYNO" in os.environ and isinstance(url, URL) and url.get_backend_name() == "sqlite":
         problems.append("DATABASE_URL: a dyno's disk is neither shared nor kept; add a PostgreSQL database.")
+    if "DYNO" in os.environ and str(values["image_store"]).startswith("/"):
+        problems.append("IMAGE_STORE: a dyno's disk is neither shared nor kept; database, or s3://bucket.")
     if os.environ.get("FLASK_DEBUG", "0").lower() not in ("", "0", "false", "no"):
         problems.append("FLASK_DEBUG: the debugger lets anybody run code; it is not for production.")
     return problems
@@ -273,6 +278,13 @@ def _is_mail_address(value: str) -> None:
         sender(value)
     except ValueError:
         raise ValidationError("Not an address, such as shop@example.com.") from None
+
+
+def _is_image_store(value: str) -> None:
+    try:
+        is_outside(value)
+    except ValueError as error:
+        raise ValidationError(str(error)) from None
 
 
 def _is_timezone(value: str) -> None:

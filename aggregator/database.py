@@ -36,6 +36,7 @@ TURN_OFF = (
     "SELECT set_config(name, 'off', true) FROM unnest(ARRAY['enable_seqscan', 'enable_hashjoin',"
     " 'enable_mergejoin', 'enable_bitmapscan', 'synchronous_commit']) AS name"
 )
+PATIENCE_MS = 100_000
 TRIES = 3
 DEADLOCKED = {"40001", "40P01"}  # serialization_failure, deadlock_detected
 
@@ -194,6 +195,20 @@ def read(build: Callable[..., Select], *shape: Hashable, **values: Any) -> Seque
         if not error.connection_invalidated:
             raise
         return _run(engine, compiled, values)
+
+
+def read_at_length(statement: sa.Executable) -> Sequence[sa.RowMapping]:
+    """The rows of a query over all there is, by the names of their columns: it may take a minute or two."""
+    engine: Engine = current_app.extensions["reader"]
+    with engine.connect() as connection:
+        patient = engine.dialect.name == "postgresql"
+        if patient:
+            connection.exec_driver_sql(f"SET statement_timeout = {PATIENCE_MS}")
+        try:
+            return connection.execute(statement).mappings().all()
+        finally:
+            if patient:
+                connection.exec_driver_sql("RESET statement_timeout")
 
 
 @lru_cache(maxsize=1024)

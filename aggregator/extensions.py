@@ -9,6 +9,7 @@ from flask import Flask, current_app
 
 from aggregator.clients.addresses import AddressRules
 from aggregator.clients.counters import RedisCounter
+from aggregator.clients.image_store import is_outside, store_at
 from aggregator.clients.mail import MailServer
 from aggregator.clients.many import ManyRequests
 from aggregator.clients.single import SingleRequests
@@ -17,6 +18,7 @@ from aggregator.config import Settings
 from aggregator.flows.access import TokenSource
 from aggregator.flows.accounts import AccountLimits, Authenticator
 from aggregator.flows.claims import process_name
+from aggregator.flows.images import Gallery
 from aggregator.flows.limits import Limits
 from aggregator.flows.mails import Post
 from aggregator.flows.memory import LastAnswers
@@ -41,6 +43,7 @@ def init_app(app: Flask, settings: Settings) -> None:
         ),
         timedelta(seconds=settings.refresh_token_seconds),
     )
+    app.extensions["gallery"] = Gallery(store_at(settings.image_store) if is_outside(settings.image_store) else None)
     app.extensions["post"] = Post(
         MailServer.at(settings.mail_url) if settings.mail_url else None,
         settings.mail_from,
@@ -61,6 +64,11 @@ def authenticator() -> Authenticator:
 def post() -> Post:
     """What sends mails."""
     return cast(Post, current_app.extensions["post"])
+
+
+def gallery() -> Gallery:
+    """Where the images of products are kept."""
+    return cast(Gallery, current_app.extensions["gallery"])
 
 
 def schema_is_current(revision: str | None) -> bool:

@@ -23,6 +23,7 @@ from aggregator.models import (
     Delivery,
     Event,
     Feed,
+    MovementKind,
     Offer,
     PricePoint,
     Product,
@@ -32,7 +33,7 @@ from aggregator.models import (
     User,
     Webhook,
 )
-from aggregator.services import alerts, categories, feeds, search, sign_ins
+from aggregator.services import alerts, categories, feeds, search, sign_ins, stock
 from aggregator.services.accounts import folded
 from aggregator.services.feeds import Claimed
 from aggregator.services.passwords import NOBODYS
@@ -54,6 +55,7 @@ def make_product(app: Flask, feed: Mapping[str, Any] | None = None, **fields: An
         db.session.flush()
         search.index([product])
         db.session.add(Feed(product_id=product["id"], **_registered(app) | dict(feed or {})))
+        stock.note(MovementKind.INITIAL, {product["id"]: product.get("stock", 0)}, product["created_at"])
     product_id: UUID = product["id"]
     return product_id
 

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from flask import Request
 from flask_smorest import Blueprint as SmorestBlueprint
-from marshmallow import RAISE
+from marshmallow import RAISE, ValidationError
 from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import BadRequest, HTTPException, UnsupportedMediaType
 
@@ -15,7 +15,14 @@ from aggregator.auth import MAY_CALL, Who, operation_id
 
 PROBLEM_SCHEMA = "#/components/schemas/Problem"
 SECURITY_SCHEME = "bearerAuth"
-BODY_PROBLEMS = {400: "The body is no JSON", 413: "The body is too large", 415: "The body is not called JSON"}
+BODY_PROBLEMS = {
+    "json": {400: "The body is no JSON", 413: "The body is too large", 415: "The body is not called JSON"},
+    "files": {
+        400: "The body cannot be read",
+        413: "The body, or the file in it, is too large",
+        415: "The body is no form, or the file in it is of another kind",
+    },
+}
 _RETRY_AFTER = {"Retry-After": {"description": "Seconds to wait.", "required": True, "schema": {"type": "integer"}}}
 PROBLEM_HEADERS = {
     401: {"WWW-Authenticate": {"description": "RFC 6750's.", "required": True, "schema": {"type": "string"}}},
@@ -39,6 +46,23 @@ class StrictParser(FlaskParser):
             return json.loads(_body(req).decode("utf-8"), parse_constant=_refuse)
         except (ValueError, RecursionError):
             raise BadRequest("The body is not JSON that can be read.") from None
+
+    def load_files(self, req: Request, schema: Any) -> Any:
+        """The files of a form that has each of them once, and nothing else; a 415 where it is no form with files."""
+        if req.mimetype != "multipart/form-data":
+            raise UnsupportedMediaType("Send a form with a file, as multipart/form-data.")
+        try:
+            files, texts = req.files.to_dict(flat=False), req.form
+            req.stream.read(1)  # as for JSON
+        except HTTPException:
+            raise
+        except Exception:  # the server's own, of chunks that make no sense, and the parser's, of parts
+            raise BadRequest("The form cannot be read.") from None
+        wrong = {name: ["Unknown field."] for name in (*files, *texts) if name not in schema.fields or name in texts}
+        wrong |= {name: ["Only one."] for name, several in files.items() if len(several) > 1}
+        if wrong:
+            raise ValidationError(wrong)
+        return {name: several[0] for name, several in files.items()}
 
 
 def _comes_without(req: Request) -> bool:
@@ -73,9 +97,9 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc]
     def arguments(self, schema: Any, *, location: str = "json", **kwargs: Any) -> Callable[[View], View]:
         """flask-smorest's; of a body it also documents how it cannot be read."""
         decorator: Callable[[View], View] = super().arguments(schema, location=location, **kwargs)
-        if location != "json":
+        if location not in BODY_PROBLEMS:
             return decorator
-        return lambda view: decorator(self.problems(BODY_PROBLEMS)(view))
+        return lambda view: decorator(self.problems(BODY_PROBLEMS[location])(view))
 
     def problems(self, descriptions: Mapping[int, str]) -> Callable[[View], View]:
         """Document the statuses with which a view may answer instead, and why."""

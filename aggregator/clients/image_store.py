@@ -149,7 +149,8 @@ class Bucket:
 
     def get(self, key: Key) -> bytes | None:
         """What the object holds."""
-        return self._call("get_object", "NoSuchKey", Key=self._prefix + key.name)
+        content: bytes | None = self._call("get_object", "NoSuchKey", Key=self._prefix + key.name)
+        return content
 
     def delete(self, key: Key) -> None:
         """Delete the object."""
@@ -157,7 +158,8 @@ class Bucket:
 
     def older_than(self, seconds: float) -> Iterator[Key]:
         """The keys of objects that are so old."""
-        before, more = time.time() - seconds, {}
+        before = time.time() - seconds
+        more: dict[str, str] = {}
         while True:
             page = self._call("list_objects_v2", Prefix=self._prefix, **more)
             for found in page.get("Contents", []):

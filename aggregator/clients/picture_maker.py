@@ -12,13 +12,14 @@ from pathlib import Path
 from threading import Event
 from time import monotonic
 
+from aggregator.clients.pictures import EX_DATAERR, BadPicture
+
 SECONDS = 30.0
 MAKER = "aggregator.clients.pictures"
 ROOT = Path(__file__).parents[2]
 # What a Python may need to find its parts. No secret goes along.
 NEEDED = ("PATH", "LD_LIBRARY_PATH", "PYTHONHOME", "PYTHONPATH", "SYSTEMROOT")
 LOOK_SECONDS = 0.2
-EX_DATAERR = 65
 TOO_SLOW = "It takes too long."
 
 
@@ -28,10 +29,6 @@ class Sizes:
 
     thumb: bytes
     full: bytes
-
-
-class BadPicture(ValueError):
-    """It cannot be made, and never will be. The message says why."""
 
 
 class MakerDied(Exception):
@@ -44,7 +41,7 @@ class Stopped(Exception):
 
 def make(original: bytes, stop: Event, seconds: float = SECONDS) -> Sizes:
     """The sizes of a picture. BadPicture where there are none; MakerDied or Stopped where there may be some later."""
-    maker = subprocess.Popen(
+    maker = subprocess.Popen(  # noqa: S603 - ourselves
         [sys.executable, "-m", MAKER],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

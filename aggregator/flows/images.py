@@ -17,9 +17,10 @@ import structlog
 from aggregator.clients import picture_maker, pictures
 from aggregator.clients.image_store import ImageStore, Key
 from aggregator.clients.picture_maker import Sizes
+from aggregator.clients.pictures import BadPicture, UnknownPicture
 from aggregator.clock import utcnow
 from aggregator.database import in_transaction
-from aggregator.errors import Invalid, NotFound, TooLarge, Unavailable, Unsupported
+from aggregator.errors import Invalid, NotFound, ProblemError, TooLarge, Unavailable, Unsupported
 from aggregator.flows.claims import claim_name
 from aggregator.models import ImageStatus, Variant
 from aggregator.models.images import MAX_IMAGE_BYTES
@@ -29,12 +30,14 @@ from aggregator.services.images import Claimed
 PAUSE_SECONDS = 5.0  # after a maker has died
 OUTAGE_SECONDS = 30.0  # after the store could not be reached
 GONE = "What was uploaded is gone."
+UNREACHABLE = "out of reach"
 SWEPT_AFTER_SECONDS = 3600.0  # much longer than anything takes between bytes and their row
 SWEPT_AT_ONCE = 500
-WANTED = {
+WANTED: dict[ImageStatus | None, set[Variant]] = {
     ImageStatus.PENDING: set(Variant),  # a worker may be writing the other sizes at this moment
     ImageStatus.READY: {Variant.THUMB, Variant.FULL},
     ImageStatus.FAILED: set(),
+    None: set(),  # there is no such image
 }
 
 log = structlog.get_logger(__name__)
@@ -56,7 +59,7 @@ class Gallery:
             self.outside.put(original, content)
         try:
             in_transaction(lambda: self._add(image_id, product_id, content, now))
-        except BaseException:
+        except ProblemError:  # after any other error it may be there all the same
             self._forget([original])
             raise
         return image_id
@@ -91,29 +94,32 @@ class Gallery:
             claimed = in_transaction(lambda: images.claim_due(claim_name()))
             if claimed is None:
                 break
-            done[self._make(claimed, stop)] += 1
+            outcome = self._make(claimed, stop)
+            done[outcome] += 1
+            if outcome == UNREACHABLE:  # the others would find it so, too
+                break
         return done
 
     def sweep(self, stop: Event, alive: Callable[[], None]) -> int:
         """Delete what lies outside and no image speaks of, left by processes that died; count it."""
-        swept = 0
-        old = iter(()) if self.outside is None else self.outside.older_than(SWEPT_AFTER_SECONDS)
-        while not stop.is_set() and (keys := list(islice(old, SWEPT_AT_ONCE))):
-            alive()
-            ids = {key.image_id for key in keys}
-            kept = in_transaction(lambda ids=ids: images.statuses(ids))  # type: ignore[misc]
-            needless = [
-                key for key in keys if key.image_id not in kept or key.variant not in WANTED[kept[key.image_id]]
-            ]
-            self._forget(needless)
-            swept += len(needless)
+        if self.outside is None:
+            return 0
+        swept, old = 0, self.outside.older_than(SWEPT_AFTER_SECONDS)
+        try:
+            while not stop.is_set() and (keys := list(islice(old, SWEPT_AT_ONCE))):
+                alive()
+                needless = _needless(keys)
+                self._forget(needless)
+                swept += len(needless)
+        except Unavailable:
+            log.warning("images cannot be reached")
         return swept
 
     def _make(self, image: Claimed, stop: Event) -> str:
         """Make one image, and say what became of it."""
         try:
             return self._finish(image, picture_maker.make(self._original(image), stop))
-        except picture_maker.BadPicture as error:
+        except BadPicture as error:
             return self._fail(image, str(error))
         except picture_maker.Stopped:
             in_transaction(lambda: images.postpone(image, 0, counts=False))
@@ -127,17 +133,17 @@ class Gallery:
         except Unavailable:
             log.warning("images cannot be reached", image_id=str(image.id))
             in_transaction(lambda: images.postpone(image, OUTAGE_SECONDS, counts=False))
-            return "delayed"
+            return UNREACHABLE
 
     def _original(self, image: Claimed) -> bytes:
         if image.attempts > images.ATTEMPTS:  # whoever tried before has not lived to tell
-            raise picture_maker.BadPicture(images.GIVEN_UP)
+            raise BadPicture(images.GIVEN_UP)
         if self.outside is None:
             content = in_transaction(lambda: image_blobs.get(image.id, Variant.ORIGINAL))
         else:
             content = self.outside.get(Key(image.id, Variant.ORIGINAL))
         if content is None:
-            raise picture_maker.BadPicture(GONE)
+            raise BadPicture(GONE)
         return content
 
     def _finish(self, image: Claimed, made: Sizes) -> str:
@@ -151,12 +157,13 @@ class Gallery:
         return "made"
 
     def _show(self, image: Claimed, sizes: dict[Variant, bytes]) -> bool:
-        if not images.made(image, utcnow()):
+        if not images.made(image):
             return False
         if self.outside is None:
             for variant, content in sizes.items():
                 image_blobs.put(image.id, variant, content)
             image_blobs.delete(image.id, Variant.ORIGINAL)
+        images.tell(image, utcnow())
         return True
 
     def _fail(self, image: Claimed, reason: str) -> str:
@@ -183,13 +190,19 @@ class Gallery:
                 log.warning("images cannot be reached")
 
 
+def _needless(keys: list[Key]) -> list[Key]:
+    """Those of keys that no image speaks of."""
+    kept = in_transaction(lambda: images.statuses({key.image_id for key in keys}))
+    return [key for key in keys if key.variant not in WANTED[kept.get(key.image_id)]]
+
+
 def _check(content: bytes) -> None:
     """Refuse what cannot be shown."""
     if len(content) > MAX_IMAGE_BYTES:
         raise TooLarge(f"An image may have {MAX_IMAGE_BYTES} bytes.")
     try:
         pictures.check(content)
-    except pictures.UnknownPicture:
+    except UnknownPicture:
         raise Unsupported("Send a JPEG, a PNG or a WebP.") from None
-    except pictures.BadPicture as error:
+    except BadPicture as error:
         raise Invalid(errors={"files": {"image": [str(error)]}}) from None

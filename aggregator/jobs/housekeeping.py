@@ -5,8 +5,9 @@ from datetime import datetime, timedelta
 
 from aggregator.clock import utcnow
 from aggregator.database import in_transaction
+from aggregator.extensions import gallery
 from aggregator.jobs.run import Run, Summary
-from aggregator.services import changes, idempotency, jobs, limits, outbox, sign_ins
+from aggregator.services import changes, idempotency, images, jobs, limits, outbox, sign_ins
 
 CLEAN_UP = "clean-up"
 CLEAN_UP_SECONDS = 3600.0
@@ -19,7 +20,10 @@ def clean_up_is_due() -> bool:
 
 
 def clean_up(run: Run) -> Summary:
-    """Forget old keys, deliveries, needless changes, runs, limits, sign-ins, and workers that died without a word."""
+    """Forget old keys, deliveries, needless changes, runs, limits, sign-ins, and workers that died without a word.
+
+    And the images of deleted products, and what lies in their store that no image speaks of.
+    """
     return {
         "idempotency_keys": _all(run, idempotency.expire),
         "deliveries": _all(run, outbox.expire),
@@ -27,6 +31,8 @@ def clean_up(run: Run) -> Summary:
         "job_runs": _all(run, jobs.expire_runs),
         "rate_limits": _all(run, limits.expire),
         "sign_ins": _all(run, sign_ins.expire),
+        "images": _all(run, images.expire),
+        "lost_image_files": gallery().sweep(run.stop, run.alive),
         "workers": in_transaction(lambda: jobs.forget_lost_workers(LOST_WORKER_SECONDS)),
     }
 

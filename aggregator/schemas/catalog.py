@@ -8,6 +8,7 @@ from aggregator.models import MAX_PRICE, MAX_STOCK, Registration
 from aggregator.models.catalog import BRAND_LENGTH, CATEGORY_LENGTH, DESCRIPTION_LENGTH, NAME_LENGTH
 from aggregator.schemas.answers import AnswerSchema
 from aggregator.schemas.fields import Integer, Moment, Number, QueryInteger, QueryNumber, Text, Timestamp
+from aggregator.schemas.images import ShownImageSchema
 from aggregator.schemas.offers import OfferSchema
 from aggregator.schemas.paging import ListQuerySchema, SortText
 
@@ -77,6 +78,7 @@ class ProductSchema(AnswerSchema):
     lowest_price = fields.Integer(allow_none=True, metadata={"description": "Of the offers in stock, in minor units."})
     offer_count = fields.Integer(metadata={"description": "How many offers are open."})
     offers_synced_at = Timestamp(allow_none=True)
+    images = fields.List(fields.Nested(ShownImageSchema), metadata={"description": "Those that are ready."})
     created_at = Timestamp()
     updated_at = Timestamp()
 

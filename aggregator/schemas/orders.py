@@ -29,9 +29,7 @@ class CheckoutSchema(PurchaseSchema):
 class OrderInputSchema(PurchaseSchema):
     """A new order."""
 
-    items = fields.List(
-        fields.Nested(LineInputSchema), required=True, validate=validate.Length(min=1, max=MAX_LINES)
-    )
+    items = fields.List(fields.Nested(LineInputSchema), required=True, validate=validate.Length(min=1, max=MAX_LINES))
 
 
 class OrderPatchSchema(Schema):

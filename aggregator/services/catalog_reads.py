@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from aggregator.database import read
 from aggregator.errors import NotFound
 from aggregator.models import Category, Feed, Offer, Product
+from aggregator.services.image_reads import images_json
 from aggregator.services.offer_reads import OPEN, offer_json
 from aggregator.sql import Select, id_parameter, json_array, json_object, json_one, json_time
 
@@ -47,6 +48,7 @@ def product_json(offers: sa.ColumnElement[Any] | None = None) -> json_object:
             "lowest_price": Feed.lowest_price,
             "offer_count": Feed.offer_count,
             "offers_synced_at": json_time(Feed.synced_at),
+            "images": images_json(),
             "created_at": json_time(Product.created_at),
             "updated_at": json_time(Product.updated_at),
         }
@@ -71,9 +73,9 @@ def tag(product_id: UUID) -> str:
     return _tag(*tuple(rows[0]))
 
 
-def _tag(version: int, status: str, attempts: int, synced_at: str | None) -> str:
-    """Edits bump the version, registration attempts their number, and every sync its moment."""
-    return f"{version}-{status[0]}{attempts}-{synced_at or ''}"
+def _tag(version: int, image_changes: int, status: str, attempts: int, synced_at: str | None) -> str:
+    """Edits bump the version, images and registration attempts their numbers, and every sync its moment."""
+    return f"{version}-i{image_changes}{status[0]}{attempts}-{synced_at or ''}"
 
 
 def version_in(tag: str) -> int | None:
@@ -82,7 +84,7 @@ def version_in(tag: str) -> int | None:
     return int(number) if number.isascii() and number.isdigit() and len(number) < 10 else None
 
 
-STATE = (Product.version, Feed.status, Feed.attempts, json_time(Feed.synced_at))
+STATE = (Product.version, Product.image_changes, Feed.status, Feed.attempts, json_time(Feed.synced_at))
 
 
 def _state() -> Select:

@@ -43,8 +43,7 @@ def remove(category_id: UUID) -> None:
     products = db.session.scalar(living) or 0
     parts = db.session.scalar(sa.select(sa.func.count()).where(Category.parent_id == category_id)) or 0
     if products or parts:
-        held = [f"{number} {what}" for number, what in ((products, "products"), (parts, "categories")) if number]
-        raise Conflict(f"There are {' and '.join(held)} in it.")
+        raise Conflict(f"It holds {_counted(products, 'product', 'products')}, {_counted(parts, 'part', 'parts')}.")
     db.session.execute(sa.update(Product).where(Product.category_id == category_id).values(category_id=None))
     db.session.delete(category)
 
@@ -75,6 +74,10 @@ def slug_of(name: str) -> str:
     """A name as it can stand in a URL: "Café & Bar" is "cafe-bar". Empty where nothing of it can."""
     plain = "".join(character for character in normalize("NFKD", name) if not combining(character))
     return "-".join(re.findall("[a-z0-9]+", plain.casefold()))[:CATEGORY_LENGTH].strip("-")
+
+
+def _counted(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"
 
 
 def _set(category: Category, fields: Mapping[str, Any], now: datetime) -> None:

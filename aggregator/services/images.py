@@ -109,12 +109,14 @@ def claim_due(claim: str) -> Claimed | None:
     return None if found is None else Claimed(claim, *found)
 
 
-def made(image: Claimed, now: datetime) -> bool:
+def made(image: Claimed) -> bool:
     """Show an image from now on, whose sizes are kept; false where the claim is lost, or the image is gone."""
-    if not _touched(image.product_id) or not _end(image, status=ImageStatus.READY, error=None):
-        return False
+    return _touched(image.product_id) and _end(image, status=ImageStatus.READY, error=None)
+
+
+def tell(image: Claimed, now: datetime) -> None:
+    """Record that a product has one more image to show. The last thing to do in a transaction, as always."""
     changes.record(ChangeKind.UPDATED, [image.product_id], now)
-    return True
 
 
 def failed(image: Claimed, reason: str) -> bool:
@@ -141,7 +143,7 @@ def _end(image: Claimed, **values: object) -> bool:
 def statuses(image_ids: Collection[UUID]) -> Mapping[UUID, ImageStatus]:
     """How far those of the images have come that there are."""
     found = db.session.execute(sa.select(Image.id, Image.status).where(Image.id.in_(image_ids)))
-    return {image_id: status for image_id, status in found}
+    return {row.id: row.status for row in found}
 
 
 def expire(now: datetime) -> int:

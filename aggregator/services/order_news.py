@@ -1,6 +1,6 @@
 """What is told of an order: by mail, and to the webhooks of whose order it is. The caller owns the transaction."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -13,7 +13,7 @@ from aggregator.services.outbox import Message
 Line = Mapping[str, Any]  # product_id, product_name, quantity, unit_price
 
 
-def tell_placed(order: Mapping[str, Any], lines: list[Line], now: datetime) -> None:
+def tell_placed(order: Mapping[str, Any], lines: Sequence[Line], now: datetime) -> None:
     """Tell that an order has been placed, and what is in it."""
     items = [
         {**line, "product_id": str(line["product_id"]), "total": line["unit_price"] * line["quantity"]}

@@ -157,7 +157,7 @@ def _add_event(order_id: UUID, number: int, status: OrderStatus, by: UUID, now: 
 
 def _owner(by: Principal, order_id: UUID) -> UUID:
     """Whose order it is. NotFound where somebody has nothing to do with it."""
-    owner_id = db.session.scalar(sa.select(ORDERS.c.user_id).where(ORDERS.c.id == order_id))
+    owner_id: UUID | None = db.session.scalar(sa.select(ORDERS.c.user_id).where(ORDERS.c.id == order_id))
     if owner_id is None or (owner_id != by.user_id and by.role is not Role.ADMIN):
         raise NotFound("There is no such order.")
     return owner_id
@@ -208,13 +208,13 @@ def _advance(order_id: UUID, status: OrderStatus, by: UUID, now: datetime) -> No
         .values(status=status, updated_at=now)
         .returning(row.id, row.user_id, row.code, row.total, row.currency)
     )
-    order = db.session.execute(moved).mappings().first()
-    if order is None:
+    found = db.session.execute(moved).mappings().first()
+    if found is None:
         before = db.session.scalar(sa.select(row.status).where(row.id == order_id))
         raise Conflict(f"An order that is {before} cannot become {status}.")
     last = db.session.scalar(sa.select(sa.func.max(EVENTS.c.number)).where(EVENTS.c.order_id == order_id)) or 0
     _add_event(order_id, last + 1, status, by, now)
-    order_news.tell_status(order, last + 1, status, now)
+    order_news.tell_status(dict(found), last + 1, status, now)
     if status is OrderStatus.CANCELLED:
         given = {product_id: line["quantity"] for product_id, line in _lines(order_id).items()}
         stock.move(given)

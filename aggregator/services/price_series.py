@@ -10,10 +10,10 @@ Moments are microseconds since 1970, whole numbers, so that nothing is lost on e
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import chain, pairwise
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from aggregator.database import read, reader_dialect
@@ -46,8 +46,7 @@ class Series:
         return cls(Kind.OFFER, key)
 
 
-@dataclass(frozen=True, slots=True)
-class Stretch:
+class Stretch(NamedTuple):
     """What a series came to from one moment to another; None where nothing was to be had at any moment of it."""
 
     since: int
@@ -71,12 +70,12 @@ class Stretch:
         """The price at its end; None where nothing is to be had then."""
         return self.last_price if self.last_until == self.until else None
 
-    def __add__(self, following: "Stretch") -> "Stretch":
+    def followed_by(self, following: "Stretch") -> "Stretch":
         """This stretch and the one after it as one."""
         if following.had == 0:
-            return replace(self, until=following.until)
+            return self._replace(until=following.until)
         if self.had == 0:
-            return replace(following, since=self.since)
+            return following._replace(since=self.since)
         return Stretch(
             self.since,
             following.until,
@@ -214,7 +213,7 @@ def _between(marks: Sequence[int], pieces: Iterable[Stretch]) -> list[Stretch]:
     begin = set(marks)
     for piece in pieces:
         if found and piece.since not in begin:
-            found[-1] += piece
+            found[-1] = found[-1].followed_by(piece)
         else:
             found.append(piece)
     return found

@@ -47,7 +47,7 @@ class Short:
         """What is to be said about it."""
         if not self.sold:
             return f"{self.name!r} is not sold here."
-        return f"Of {self.name!r} {self.available} are left." if self.available else f"{self.name!r} is sold out."
+        return f"{self.name!r}: only {self.available} left." if self.available else f"{self.name!r} is sold out."
 
 
 def refusal(shorts: Sequence[Short]) -> Conflict:

@@ -113,6 +113,10 @@ def upgrade():
     sa.ForeignKeyConstraint(['image_id'], ['images.id'], name=op.f('fk_image_blobs_image_id_images'), ondelete='CASCADE'),
     sa.PrimaryKeyConstraint('image_id', 'variant', name=op.f('pk_image_blobs'))
     )
+    op.execute(
+        "INSERT INTO stock_movements (product_id, kind, quantity, at)"
+        " SELECT id, 'initial', stock, created_at FROM products WHERE stock > 0"
+    )
     # By hand: a batch would make a new table of products on SQLite, and lose what it does not see of the old one.
     uuid = 'CHAR(36)' if op.get_bind().dialect.name == 'sqlite' else 'UUID'
     op.execute(

@@ -19,7 +19,7 @@ from tests.builders import LONG_AGO, SECRET, edit, make_delivery, make_user, mak
 from tests.conftest import signed_in
 
 URL = "https://shop.example.com/hook"
-ALL_EVENTS = ["offers.changed", "price.alert", "product.created"]
+ALL_EVENTS = sorted(event.value for event in SUBSCRIBABLE)
 
 
 @pytest.fixture

@@ -87,6 +87,13 @@ EXCUSES: dict[str, Excuse] = {
         "Is among the first that anybody would guess.",
         "Must not be the name or the address.",
     ),
+    "a category is in another one that there is, and not in one of its own parts": refused(
+        "(post|put|patch)(Products?|Categor(y|ies))",
+        "There is no such category.",
+        "It is a part of this category itself.",
+        "The tree would be more than 10 categories deep.",
+        "Small letters, digits and single hyphens, such as garden-chairs.",
+    ),
     "an alert is for a product that there is, and what it can have and needs depends on its kind": refused(
         "postAlerts|patchAlert",
         "An alert watches one product or one category: product_id, or category_id.",

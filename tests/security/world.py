@@ -87,7 +87,7 @@ QUERY = {
     "kind": "any_change",
     "status": "pending",
 }
-PRODUCT = {"description": "Warm", "brand": "Aurelo", "price": 1999, "stock": 3, "rating": 4.5}
+PRODUCT = {"category_id": None, "description": "Warm", "brand": "Aurelo", "price": 1999, "stock": 3, "rating": 4.5}
 TOLD = {"cooldown_seconds": 60, "by_mail": True, "by_webhook": True}
 WEBHOOK = {"url": "https://shop.example.com/hook", "events": ["product.created", "price.alert"]}
 # A body that will do for each operation that takes one, with a value for every field.
@@ -95,6 +95,9 @@ BODIES: dict[str, Callable[[World], dict[str, Any]]] = {
     "postProducts": lambda world: _new_product() | {"id": str(uuid4())},
     "putProduct": lambda world: _new_product(),
     "patchProduct": lambda world: _new_product(),
+    "postCategories": lambda world: _new_category(),
+    "putCategory": lambda world: _new_category(),
+    "patchCategory": lambda world: _new_category(),
     "postAlerts": lambda world: {"product_id": world.ids["product_id"], "kind": "below", "target": 1000} | TOLD,
     "patchAlert": lambda world: {"active": True} | TOLD,
     "postWebhooks": lambda world: WEBHOOK,
@@ -108,6 +111,10 @@ BODIES: dict[str, Callable[[World], dict[str, Any]]] = {
 
 def _new_product() -> dict[str, Any]:
     return PRODUCT | {"name": _name()}
+
+
+def _new_category() -> dict[str, Any]:
+    return {"name": _name(), "slug": _name(), "parent_id": None}
 
 
 def _name() -> str:

@@ -1,6 +1,5 @@
 """Series of prices, cut up to the microsecond."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -229,14 +228,14 @@ class TestStretch:
         early = stretch(at(9), at(10), 5, 9, 700, 100, (at(9, 10), 9), (at(9, 50), 5))
         late = stretch(at(10), at(11), 3, 4, 300, 80, (at(10), 3), (at(11), 4))
 
-        assert early + late == stretch(at(9), at(11), 3, 9, 1000, 180, (at(9, 10), 9), (at(11), 4))
+        assert early.followed_by(late) == stretch(at(9), at(11), 3, 9, 1000, 180, (at(9, 10), 9), (at(11), 4))
 
     def test_nothing_adds_only_its_time(self):
         something = stretch(at(9), at(10), 0, 9, 700, 100, (at(9, 10), 9), (at(10), 0))
 
-        found = something + nothing(at(10), at(11))
-        assert (found, found.last) == (replace(something, until=microsecond(at(11))), None)
-        assert nothing(at(8), at(9)) + something == replace(something, since=microsecond(at(8)))
+        found = something.followed_by(nothing(at(10), at(11)))
+        assert (found, found.last) == (something._replace(until=microsecond(at(11))), None)
+        assert nothing(at(8), at(9)).followed_by(something) == something._replace(since=microsecond(at(8)))
 
 
 class TestChanges:
