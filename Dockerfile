@@ -10,8 +10,10 @@ ENV PYTHONUNBUFFERED=1 \
 WORKDIR /app
 
 # All packages come as wheels: nothing is compiled, and a change to the code installs nothing anew.
-COPY requirements.txt ./
-RUN pip install --no-cache-dir --only-binary=:all: --root-user-action=ignore -r requirements.txt
+# For IMAGE_STORE=s3://...: docker build --build-arg EXTRAS="-r requirements-s3.txt"
+ARG EXTRAS=""
+COPY requirements.txt requirements-s3.txt ./
+RUN pip install --no-cache-dir --only-binary=:all: --root-user-action=ignore -r requirements.txt ${EXTRAS}
 
 COPY . .
 

@@ -33,6 +33,7 @@ format: development ## Bring the code into the house's form
 # Compiled with the oldest Python supported: what only that one needs must be on the list too.
 requirements: development ## Write requirements*.txt from requirements*.in (ARGS=--upgrade)
 	@$(COMPILE) $(ARGS) requirements.in
+	@$(COMPILE) $(ARGS) requirements-s3.in
 	@$(COMPILE) $(ARGS) requirements-dev.in
 
 bench-sync: development ## Measure how fast offers are synced

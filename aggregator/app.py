@@ -28,6 +28,7 @@ from aggregator.api import (
 )
 from aggregator.api.parsing import SECURITY_SCHEME
 from aggregator.api.problems import ProblemApi
+from aggregator.cli import audit as audit_cli
 from aggregator.cli import jobs as jobs_cli
 from aggregator.cli import offers as offers_cli
 from aggregator.cli import products as products_cli
@@ -86,7 +87,7 @@ def create_app(settings: config.Settings) -> Flask:
     ):
         api.register_blueprint(documented.blueprint)
     app.register_blueprint(docs.blueprint)
-    for command in (sandbox_cli, products_cli, offers_cli, jobs_cli, users_cli):
+    for command in (sandbox_cli, products_cli, offers_cli, jobs_cli, users_cli, audit_cli):
         app.cli.add_command(command.group)
     _face_the_world(app, settings)
     return app

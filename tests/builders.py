@@ -33,9 +33,11 @@ from aggregator.models import (
     User,
     Webhook,
 )
-from aggregator.services import alerts, categories, feeds, search, sign_ins, stock
+from aggregator.services import alerts, carts, categories, feeds, orders, search, sign_ins, stock
 from aggregator.services.accounts import folded
 from aggregator.services.feeds import Claimed
+from aggregator.services.idempotency import RequestKey
+from aggregator.services.orders import Purchase
 from aggregator.services.passwords import NOBODYS
 from aggregator.services.sync import Answer, apply
 
@@ -104,6 +106,20 @@ def make_category(app: Flask, name: str | None = None, **fields: Any) -> UUID:
     name = name or f"Category {next(_numbers)}"
     with app.app_context():
         return in_transaction(lambda: categories.add({"name": name} | fields, utcnow()))
+
+
+def fill_cart(app: Flask, user_id: UUID, lines: Mapping[UUID, int]) -> None:
+    """Put so many of each product into the cart of a user."""
+    with app.app_context():
+        for product_id, quantity in lines.items():
+            in_transaction(lambda id=product_id, number=quantity: carts.add(user_id, id, number, utcnow()))
+
+
+def make_order(app: Flask, user_id: UUID, lines: Mapping[UUID, int], key: str | None = None) -> UUID:
+    """An order of a user of so many of each product, placed now."""
+    request = RequestKey(str(user_id), key, "digest") if key else None
+    with app.app_context():
+        return in_transaction(lambda: orders.place(Purchase(user_id, "EUR", lines, key=request), utcnow())).order_id
 
 
 def bearer(token: str) -> dict[str, str]:

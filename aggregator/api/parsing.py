@@ -58,7 +58,8 @@ class StrictParser(FlaskParser):
             raise
         except Exception:  # the server's own, of chunks that make no sense, and the parser's, of parts
             raise BadRequest("The form cannot be read.") from None
-        wrong = {name: ["Unknown field."] for name in (*files, *texts) if name not in schema.fields or name in texts}
+        wrong = {name: ["Unknown field."] for name in (*files, *texts) if name not in schema.fields}
+        wrong |= {name: ["Not a file."] for name in texts if name in schema.fields}
         wrong |= {name: ["Only one."] for name, several in files.items() if len(several) > 1}
         if wrong:
             raise ValidationError(wrong)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from aggregator.jobs import announcements, history, housekeeping, images, mails, offers, webhooks
+from aggregator.jobs import announcements, audit, history, housekeeping, images, mails, offers, webhooks
 from aggregator.jobs.run import Run, Summary
 
 
@@ -31,5 +31,6 @@ JOBS = {
         Job("daily-mail", 30, mails.queue_daily, mails.daily_is_due),
         Job(housekeeping.CLEAN_UP, housekeeping.CLEAN_UP_SECONDS, housekeeping.clean_up, housekeeping.clean_up_is_due),
         Job(history.ROLL_UP, history.ROLL_UP_SECONDS, history.roll_up, history.roll_up_is_due),
+        Job(audit.AUDIT, audit.AUDIT_SECONDS, audit.look, audit.audit_is_due),
     )
 }

@@ -66,13 +66,16 @@ def _extremes(watch: Watch, movement: Movement) -> tuple[int | None, int | None]
 
 def _messages(fired: Fired, currency: str) -> Iterable[Message]:
     names = _names({movement.product_id for _, movement in fired})
+    by_webhook: dict[UUID, list[tuple[str, dict[str, Any]]]] = {}
     for watch, movement in fired:
         key = f"alert:{watch.id}:{movement.number}"
         payload = _payload(watch, movement, names.get(movement.product_id, ""), currency)
         if watch.by_mail:
             yield Message(Channel.MAIL, Event.PRICE_ALERT, watch.user_id, payload, key=key)
         if watch.by_webhook:
-            yield from webhooks.messages(Event.PRICE_ALERT, [(key, payload)], watch.user_id)
+            by_webhook.setdefault(watch.user_id, []).append((key, payload))
+    for user_id, told in by_webhook.items():
+        yield from webhooks.messages(Event.PRICE_ALERT, told, user_id)
 
 
 def _names(product_ids: set[UUID]) -> dict[UUID, str]:
