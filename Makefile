@@ -39,7 +39,7 @@ requirements: development ## Write requirements*.txt from requirements*.in (ARGS
 bench-sync: development ## Measure how fast offers are synced
 	@$(BIN)/python -m benchmarks.sync $(ARGS)
 
-bench-history: development ## Measure how fast prices of long ago are read and rolled up (10 million points, kept for the next time)
+bench-history: development ## Measure how fast old prices are read and rolled up; its 10 million points are kept
 	@$(BIN)/python -m benchmarks.history $(ARGS)
 
 evidence: development ## Run the tests that take long: schemathesis as three callers, and how long logins take that fail

@@ -24,6 +24,7 @@ from aggregator.api import (
     prices,
     problems,
     requests,
+    transfer,
     webhooks,
 )
 from aggregator.api.parsing import SECURITY_SCHEME
@@ -73,6 +74,7 @@ def create_app(settings: config.Settings) -> Flask:
     api = ProblemApi(app)
     for documented in (
         catalog,
+        transfer,
         categories,
         images,
         offers,

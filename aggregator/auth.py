@@ -77,6 +77,8 @@ MAY_CALL = {
     "getOfferPriceTrend": Who.EVERYBODY,
     "getOffers": Who.EVERYBODY,
     "getOffer": Who.EVERYBODY,
+    "postImport": Who.ADMIN,
+    "getExport": Who.ADMIN,
     "getCategories": Who.EVERYBODY,
     "postCategories": Who.ADMIN,
     "getCategory": Who.EVERYBODY,

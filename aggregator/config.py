@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -16,7 +17,7 @@ from redis.connection import parse_url
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from aggregator.clients.image_store import DATABASE, is_outside
+from aggregator.clients.image_store import DATABASE, NOT_A_STORE, is_outside
 from aggregator.clients.mail import MailServer, sender
 from aggregator.clients.offers import OffersService, normalized_base_url
 from aggregator.errors import UsageError
@@ -36,6 +37,8 @@ PLACEHOLDERS = (
     *("change", "secret", "example", "replace", "development", "password", "default"),
     *("0123456789", "abcdefgh"),
 )
+NO_MAIL_SERVER = "Not a mail server, such as smtp://user:password@host:587."
+NO_ADDRESS = "Not an address, such as shop@example.com."
 # In development the offers service is the sandbox, as `flask sandbox run` starts it.
 SANDBOX_URL = "http://127.0.0.1:8001"
 SANDBOX_REFRESH_TOKEN = "sandbox-refresh-token"  # noqa: S105 - it opens nothing but the sandbox
@@ -126,7 +129,7 @@ def _general(env: Env, app_env: str) -> dict[str, Any]:
         "sync_concurrency": env.int("SYNC_CONCURRENCY", 32, validate=validate.Range(1, 512)),
         "timezone": env.str("TIMEZONE", "UTC", validate=_is_timezone),
         "currency": env.str("CURRENCY", "EUR", validate=validate.Regexp("^[A-Z]{3}$")),
-        "image_store": env.str("IMAGE_STORE", DATABASE, validate=_is_image_store),
+        "image_store": env.str("IMAGE_STORE", DATABASE, validate=_taken_by(is_outside, NOT_A_STORE)),
         "sentry_dsn": env.str("SENTRY_DSN", ""),
         "log_format": env.str("LOG_FORMAT", log_format, validate=validate.OneOf(["json", "text"])),
     }
@@ -158,8 +161,8 @@ def _history(env: Env) -> dict[str, Any]:
 
 def _outgoing(env: Env) -> dict[str, Any]:
     return {
-        "mail_url": env.str("MAIL_URL", "", validate=_is_mail_url),
-        "mail_from": env.str("MAIL_FROM", "aggregator@localhost", validate=_is_mail_address),
+        "mail_url": env.str("MAIL_URL", "", validate=_taken_by(MailServer.at, NO_MAIL_SERVER)),
+        "mail_from": env.str("MAIL_FROM", "aggregator@localhost", validate=_taken_by(sender, NO_ADDRESS)),
         "webhook_ports": tuple(map(int, _words(env.str("WEBHOOK_PORTS", "443", validate=_are_ports) or ""))),
         "webhook_test_hosts": _words(env.str("WEBHOOK_TEST_HOSTS", "") or ""),
     }
@@ -265,26 +268,17 @@ def _are_ports(value: str) -> None:
         raise ValidationError("Not ports, such as 443 8443.")
 
 
-def _is_mail_url(value: str) -> None:
-    if value:
+def _taken_by(reader: Callable[[str], object], otherwise: str) -> Callable[[str], None]:
+    """Whether reader makes sense of a value, if there is one; what is said otherwise."""
+
+    def check(value: str) -> None:
         try:
-            MailServer.at(value)
+            if value:
+                reader(value)
         except ValueError:
-            raise ValidationError("Not a mail server, such as smtp://user:password@host:587.") from None
+            raise ValidationError(otherwise) from None
 
-
-def _is_mail_address(value: str) -> None:
-    try:
-        sender(value)
-    except ValueError:
-        raise ValidationError("Not an address, such as shop@example.com.") from None
-
-
-def _is_image_store(value: str) -> None:
-    try:
-        is_outside(value)
-    except ValueError as error:
-        raise ValidationError(str(error)) from None
+    return check
 
 
 def _is_timezone(value: str) -> None:

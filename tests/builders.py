@@ -23,6 +23,9 @@ from aggregator.models import (
     Delivery,
     Event,
     Feed,
+    Image,
+    ImageBlob,
+    ImageStatus,
     MovementKind,
     Offer,
     PricePoint,
@@ -31,6 +34,7 @@ from aggregator.models import (
     Role,
     Subscription,
     User,
+    Variant,
     Webhook,
 )
 from aggregator.services import alerts, carts, categories, feeds, orders, search, sign_ins, stock
@@ -120,6 +124,22 @@ def make_order(app: Flask, user_id: UUID, lines: Mapping[UUID, int], key: str | 
     request = RequestKey(str(user_id), key, "digest") if key else None
     with app.app_context():
         return in_transaction(lambda: orders.place(Purchase(user_id, "EUR", lines, key=request), utcnow())).order_id
+
+
+def make_image(app: Flask, product_id: UUID, contents: Mapping[Variant, bytes] | None = None, **fields: Any) -> UUID:
+    """An image of a product in the database, the last one and ready to be shown; what it consists of is a word."""
+    image = {"id": uuid4(), "status": ImageStatus.READY, "created_at": LONG_AGO} | fields
+    contents = {Variant.THUMB: b"small", Variant.FULL: b"large"} if contents is None else contents
+    with app.app_context(), transaction():
+        product = db.session.get_one(Product, product_id)
+        product.image_changes += 1
+        others = sa.select(sa.func.count()).select_from(Image).where(Image.product_id == product_id)
+        image = {"position": db.session.scalar(others) + 1} | image
+        db.session.add(Image(**image, product_id=product_id))
+        db.session.flush()
+        db.session.add_all([ImageBlob(image_id=image["id"], variant=v, content=c) for v, c in contents.items()])
+    image_id: UUID = image["id"]
+    return image_id
 
 
 def bearer(token: str) -> dict[str, str]:

@@ -1,8 +1,10 @@
 """flask products: fill the catalogue from the shell, and take it along."""
 
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import islice
+from pathlib import Path
 from typing import Any, TextIO
 
 import click
@@ -10,7 +12,11 @@ from flask.cli import AppGroup
 
 from aggregator.clock import utcnow
 from aggregator.database import in_transaction
-from aggregator.services import catalog, export, samples
+from aggregator.errors import UsageError
+from aggregator.flows import imports
+from aggregator.services import catalog, export, product_rows, samples
+from aggregator.services.imports import Became
+from aggregator.services.product_rows import Rejected
 
 BATCH = 500
 
@@ -44,3 +50,38 @@ def export_command(file: TextIO, form: str, with_history: bool) -> None:
 def _with_progress(products: Iterable[Any]) -> Iterator[Any]:
     with click.progressbar(products, length=export.count(), label="Exporting", file=sys.stderr) as bar:
         yield from bar
+
+
+@group.command("import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path))
+@click.option("--format", "form", type=click.Choice(["csv", "jsonl"]), help="Unless the name of FILE says it.")
+@click.option("--dry-run", is_flag=True, help="Only tell what would be done.")
+@click.option("--all-or-nothing", is_flag=True, help="Import nothing at all if there is anything wrong.")
+def import_command(file: Path, form: str | None, dry_run: bool, all_or_nothing: bool) -> None:
+    """Add the products in FILE, or change those there are, by id or by name; the worker registers the new ones.
+
+    Each row that will not do is named with the reason; then the exit code is 1.
+    """
+    read = product_rows.csv_rows if (form or file.suffix.lstrip(".").lower()) == "csv" else product_rows.json_rows
+    done: Counter[str] = Counter()
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as lines:
+            rows = read(_with_size(lines, file.stat().st_size))
+            for outcome in imports.run_whole(rows) if all_or_nothing else imports.run(rows, dry_run):
+                done["rejected" if isinstance(outcome, Rejected) else outcome[1]] += 1
+                if isinstance(outcome, Rejected):
+                    click.echo(f"line {outcome.line}: {' '.join(outcome.reasons)}", err=True)
+    except (UsageError, UnicodeDecodeError) as error:
+        raise click.ClickException(getattr(error, "detail", "The file is not UTF-8.")) from None
+    click.echo(
+        ", ".join(f"{done[name]} {name}" for name in (*Became, "rejected")) + ("." if not dry_run else ", if done.")
+    )
+    sys.exit(1 if done["rejected"] else 0)
+
+
+def _with_size(lines: TextIO, size: int) -> Iterator[str]:
+    """The lines of a file, with a bar that shows how much of it has been read."""
+    with click.progressbar(length=size, label="Importing", file=sys.stderr) as bar:
+        for line in lines:
+            bar.update(len(line))
+            yield line

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from itertools import dropwhile
 from typing import Any
 
@@ -142,9 +143,9 @@ def rounded(numerator: int, denominator: int) -> float:
     return (cents if numerator >= 0 else -cents) / 100
 
 
+@lru_cache(maxsize=20_000)  # the histories of all products have the same hours and days
 def text(microsecond: int) -> str:
     """A moment as the API writes it."""
-    # What strftime makes of it takes twice as long, and a history has thousands.
     return moment(microsecond).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 

@@ -135,8 +135,8 @@ def changes(series: Series, since: datetime, until: datetime, limit: int) -> Cha
     known = [change for piece in pieces for change in _told(piece)]
     known += [(row.since, row.first_price) for row in rows if row.since < last]
     others = [new for old, new in zip([None, *known], known, strict=False) if old is None or old[1] != new[1]]
-    since_, until_ = min([first, *(piece.since for piece in pieces)]), max([last, *(piece.until for piece in pieces)])
-    return Changes(since_, until_, others[:limit])
+    begin, end = min([first, *(piece.since for piece in pieces)]), max([last, *(piece.until for piece in pieces)])
+    return Changes(begin, end, others[:limit])
 
 
 def price_at(series: Series, microsecond: int) -> int | None:

@@ -6,15 +6,19 @@ different things, and rank them differently.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from typing import Any
 from unicodedata import combining, normalize
 from uuid import UUID
 
 import sqlalchemy as sa
 
-from aggregator.database import db
+from aggregator.database import db, dialect
 from aggregator.models import Place, Product, SearchWord
+from aggregator.models.base import table_of
 from aggregator.models.search import WORD_LENGTH
+from aggregator.models.types import GUID
+from aggregator.sql import Rows
 
 MAX_WORDS = 8  # of a query; what comes after them is left out
 MAX_INDEXED = 500  # of a product: the first ones
@@ -33,11 +37,19 @@ def words(text: str) -> list[str]:
 def index(products: Iterable[Mapping[str, Any]]) -> None:
     """Have products found by what their names, brands and descriptions say now."""
     products = list(products)
-    ids = [product["id"] for product in products]
-    db.session.execute(sa.delete(SearchWord).where(SearchWord.product_id.in_(ids)))
-    rows = [row for product in products for row in rows_of(product)]
-    if rows:
-        db.session.execute(sa.insert(SearchWord), rows)
+    if products:
+        ids = [product["id"] for product in products]
+        db.session.execute(sa.delete(SearchWord).where(SearchWord.product_id.in_(ids)))
+    found = [(str(row["product_id"]), row["word"], row["place"]) for product in products for row in rows_of(product)]
+    if found:
+        rows, statement = _add(dialect())
+        db.session.connection().execute(statement, rows.parameters(*zip(*found, strict=True)))
+
+
+@cache
+def _add(dialect: str) -> tuple[Rows, sa.Executable]:
+    rows = Rows(dialect, product_id=GUID(), word=sa.Text(), place=sa.Integer())
+    return rows, sa.insert(table_of(SearchWord)).from_select(list(rows.columns.keys()), sa.select(*rows.columns))
 
 
 def rows_of(product: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

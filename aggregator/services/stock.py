@@ -140,7 +140,8 @@ def _refused(quantities: Sequence[tuple[UUID, int]]) -> Conflict | Invalid:
     shorts = [_short(product_id, -quantity) for product_id, quantity in quantities]
     unknown = [str(product_id) for (product_id, _), short in zip(quantities, shorts, strict=True) if short is None]
     if unknown:
-        return Invalid(errors={"json": {"items": [f"There is no product {product_id}." for product_id in unknown]}})
+        detail = f"There is no product {', no product '.join(unknown)}."
+        return Invalid(detail, errors={"json": {"items": ["There is no such product."]}})
     full = [short.name for short in shorts if short and short.quantity < 0]
     if full:
         return Conflict(f"There would be more than {MAX_STOCK} of {', '.join(map(repr, full))}.")

@@ -77,3 +77,51 @@ class TestExport:
     def test_of_an_empty_catalogue_is_empty(self, runner):
         assert self.export(runner).stdout == ""
         assert self.export(runner, "--format", "csv").stdout.count("\n") == 1
+
+
+class TestImport:
+    @pytest.fixture
+    def file(self, tmp_path):
+        file = tmp_path / "products.csv"
+        file.write_text("name,price\nLamp,1999\nChair,abc\nTable,5\n")
+        return str(file)
+
+    def run(self, runner, *arguments: str):
+        return runner.invoke(args=["products", "import", *arguments])
+
+    def test_names_the_rows_that_will_not_do_and_imports_the_others(self, app, runner, file):
+        result = self.run(runner, file)
+
+        assert (result.exit_code, result.stdout) == (1, "2 added, 0 updated, 0 unchanged, 1 rejected.\n")
+        assert "line 3: price: Must be a whole number" in result.stderr
+        assert sorted(product.name for product in stored(app, Product)) == ["Lamp", "Table"]
+
+    def test_can_be_tried(self, app, runner, file):
+        result = self.run(runner, file, "--dry-run")
+
+        assert result.stdout == "Would be: 2 added, 0 updated, 0 unchanged, 1 rejected.\n"
+        assert stored(app, Product) == []
+
+    def test_can_be_all_or_nothing(self, app, runner, file):
+        result = self.run(runner, file, "--all-or-nothing")
+
+        assert (result.exit_code, result.stdout) == (1, "0 added, 0 updated, 0 unchanged, 1 rejected.\n")
+        assert stored(app, Product) == []
+
+    def test_brings_back_what_was_exported(self, app, runner, tmp_path):
+        run(runner, "3")
+        for form in ("csv", "jsonl"):
+            file = str(tmp_path / f"products.{form}")
+            runner.invoke(args=["products", "export", file, "--format", form])
+
+            assert self.run(runner, file).stdout == "0 added, 0 updated, 3 unchanged, 0 rejected.\n"
+
+    @pytest.mark.parametrize("content", [b"colour\nred\n", b"name\n\xff\n"])
+    def test_a_file_that_makes_no_sense_is_told(self, runner, tmp_path, content):
+        file = tmp_path / "products.csv"
+        file.write_bytes(content)
+
+        result = self.run(runner, str(file))
+
+        assert result.exit_code == 1
+        assert result.stderr.startswith("Error: ")

@@ -58,7 +58,7 @@ def _sorted_twice(failure: Failure, case: Case, response: Response) -> bool:
 
 
 def _before_1970(failure: Failure, case: Case, response: Response) -> bool:
-    if not refused(PRICES, "Must not be before 1970.")(failure, case, response):
+    if not refused(f"{PRICES}|getOrders", "Must not be before 1970.")(failure, case, response):
         return False
     return all(str(case.query[name])[:4] <= "1970" for name in response.json()["errors"]["query"])
 
@@ -71,7 +71,7 @@ EXCUSES: dict[str, Excuse] = {
     "an If-Match that somebody made up names no version, and a 412 is what it is for": _of_no_version,
     "a pattern cannot say that no name may stand twice in a sort": _sorted_twice,
     "a cursor that somebody made up leads nowhere": refused(
-        "get(Products|ProductOffers|Offers|Users|Alerts|Webhooks|WebhookDeliveries)",
+        "get(Products|ProductOffers|Offers|Users|Alerts|Webhooks|WebhookDeliveries|Orders)",
         "Not a cursor of this list, sorted like this.",
     ),
     "what a period says has to fit together, and a document cannot compare its parameters": refused(
@@ -106,6 +106,10 @@ EXCUSES: dict[str, Excuse] = {
         ),
         *(f"Not for {kind}." for kind in AlertKind),
         "Nobody would be told: by_mail, by_webhook, or both.",
+    ),
+    "what is ordered has to be there, and no document can say what is": refused(
+        "postCartItems|postOrders|patchOrder|postCartCheckout",
+        *("There is no such product.", "No more than 1000 of one product.", "There is nothing in your cart."),
     ),
     "a pattern cannot say which names and addresses are in the public internet": refused(
         "postWebhooks|patchWebhook", NOT_A_URL, NOT_HTTPS, NOT_PUBLIC, "The port must be 443."

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from io import BytesIO
 from typing import Any
 
 from flask import Flask
@@ -26,6 +27,8 @@ class Operation:
     body: Mapping[str, dict[str, Any]] | None  # the schema of each field; None where it takes no body
     needs_token: bool
     answers: frozenset[str]  # the documented statuses
+    files: frozenset[str] = frozenset()  # the names of the files that it takes, in a form
+    text: bool = False  # whether it takes a body of CSV
 
 
 @dataclass(frozen=True)
@@ -36,12 +39,19 @@ class Call:
     path: str
     query: dict[str, str] = field(default_factory=dict)
     body: dict[str, Any] | None = None
+    files: dict[str, bytes] = field(default_factory=dict)
+    text: str | None = None
 
     def send(self, client: FlaskClient, token: str | None = None, **options: Any) -> TestResponse:
         """The answer; options take the place of what the call would send."""
         content: dict[str, Any] = {"query_string": self.query}
-        if self.body is not None and options.keys().isdisjoint(("data", "input_stream")):
-            content["json"] = self.body
+        if options.keys().isdisjoint(("data", "json", "input_stream")):
+            if self.body is not None:
+                content["json"] = self.body
+            if self.text is not None:
+                content |= {"data": self.text, "content_type": "text/csv"}
+            if self.files:
+                content["data"] = {name: (BytesIO(file), "a file") for name, file in self.files.items()}
         return send(client, self.operation.method, self.path, token, **content | options)
 
 
@@ -88,7 +98,7 @@ def operations(app: Flask) -> list[Operation]:
 
 
 def with_body(app: Flask) -> list[Operation]:
-    """The operations that take a body."""
+    """The operations that take a body of JSON."""
     return [operation for operation in operations(app) if operation.body is not None]
 
 
@@ -96,7 +106,10 @@ def _operation(document: dict[str, Any], path: str, method: str, methods: dict[s
     described = methods[method]
     parameters = [*methods.get("parameters", []), *described.get("parameters", [])]
     content = described.get("requestBody", {}).get("content", {})
-    body = _resolved(document, content["application/json"]["schema"])["properties"] if content else None
+    body, form = (
+        _resolved(document, content[kind]["schema"])["properties"] if kind in content else None
+        for kind in ("application/json", "multipart/form-data")
+    )
     return Operation(
         id=described["operationId"],
         method=method.upper(),
@@ -106,6 +119,8 @@ def _operation(document: dict[str, Any], path: str, method: str, methods: dict[s
         body=body and {name: _resolved(document, schema) for name, schema in body.items()},
         needs_token=described["security"] != [],
         answers=frozenset(described["responses"]),
+        files=frozenset(form or ()),
+        text="text/csv" in content,
     )
 
 

@@ -1,5 +1,6 @@
 """People, what is theirs, and calls that are about it."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
@@ -11,17 +12,22 @@ from flask import Flask
 
 from aggregator.database import db, transaction
 from aggregator.models import Base, Role
+from aggregator.services import cart_reads
 from aggregator.services.passwords import hashed
 from tests.builders import (
+    fill_cart,
     make_alert,
     make_category,
     make_delivery,
+    make_image,
     make_offer,
+    make_order,
     make_product,
     make_user,
     make_webhook,
     sign_in,
 )
+from tests.pictures import picture
 from tests.security.operations import PASSWORD, Call, Operation
 
 
@@ -38,11 +44,14 @@ class World:
     another: UUID
     anothers_name: str
     admin: UUID
+    whose: UUID  # the owner, or an admin who has everything instead
     ids: dict[str, str] = field(default_factory=dict)  # for every name that a path, a query or a body has for one
 
     def call(self, operation: Operation) -> Call:
         """A call of an operation that is about the owner and what is the owner's."""
-        values = self.ids | QUERY | {"q": self.canary[:-4]}  # links repeat what was asked for
+        values = (
+            self.ids | QUERY | QUERIES.get(operation.id, {}) | {"q": self.canary[:-4]}
+        )
         unknown = {name for name in operation.query if name.endswith("_id")} - values.keys()
         assert not unknown, f"World.ids lacks {unknown} for {operation.id}"
         return Call(
@@ -50,6 +59,7 @@ class World:
             operation.path.format(**self.ids),
             {name: values[name] for name in operation.query if name in values},
             None if operation.body is None else BODIES[operation.id](self),
+            {name: FILES[operation.id, name] for name in operation.files},
         )
 
     def tokens(self, user_id: UUID) -> dict[str, Any]:
@@ -69,12 +79,15 @@ def make_world(app: Flask, whose: UUID | None = None) -> World:
     another = make_user(app, username=anothers_name, password_hash=_hash())
     admin = whose or make_user(app, Role.ADMIN, password_hash=_hash())
     whose = whose or owner
-    product = make_product(app)
+    product = make_product(app, price=PRODUCT["price"], stock=PRODUCT["stock"])
     ids = {"user_id": owner, "product_id": product, "offer_id": make_offer(app, product)}
     ids |= {"alert_id": make_alert(app, whose, product), "category_id": make_category(app)}
+    fill_cart(app, whose, {product: 1})
+    ids["order_id"] = make_order(app, whose, {product: 1})
+    ids["image_id"] = make_image(app, product)
     ids["webhook_id"] = make_webhook(app, whose)
     ids["delivery_id"] = make_delivery(app, ids["webhook_id"])
-    return World(app, canary, owner, another, anothers_name, admin, {name: str(id) for name, id in ids.items()})
+    return World(app, canary, owner, another, anothers_name, admin, whose, {name: str(id) for name, id in ids.items()})
 
 
 QUERY = {
@@ -87,9 +100,12 @@ QUERY = {
     "kind": "any_change",
     "status": "pending",
 }
-PRODUCT = {"category_id": None, "description": "Warm", "brand": "Aurelo", "price": 1999, "stock": 3, "rating": 4.5}
+QUERIES = {"getOrders": {"status": "placed"}}  # where a name means something else
+PRODUCT = {"category_id": None, "description": "Warm", "brand": "Aurelo", "price": 1999, "stock": 3000, "rating": 4.5}
 TOLD = {"cooldown_seconds": 60, "by_mail": True, "by_webhook": True}
 WEBHOOK = {"url": "https://shop.example.com/hook", "events": ["product.created", "price.alert"]}
+# A file that will do for each that an operation takes.
+FILES = {("postProductImages", "image"): picture()}
 # A body that will do for each operation that takes one, with a value for every field.
 BODIES: dict[str, Callable[[World], dict[str, Any]]] = {
     "postProducts": lambda world: _new_product() | {"id": str(uuid4())},
@@ -100,13 +116,29 @@ BODIES: dict[str, Callable[[World], dict[str, Any]]] = {
     "patchCategory": lambda world: _new_category(),
     "postAlerts": lambda world: {"product_id": world.ids["product_id"], "kind": "below", "target": 1000} | TOLD,
     "patchAlert": lambda world: {"active": True} | TOLD,
+    "postCartItems": lambda world: _line(world),
+    "putCartItem": lambda world: {"quantity": 2},
+    "patchCartItem": lambda world: {"quantity": 2},
+    "postCartCheckout": lambda world: {"expected_total": _cart_total(world)},
+    "postOrders": lambda world: {"items": [_line(world)], "expected_total": PRODUCT["price"]},
+    "patchOrder": lambda world: {"items": [_line(world) | {"quantity": 2}]},
     "postWebhooks": lambda world: WEBHOOK,
     "patchWebhook": lambda world: WEBHOOK | {"enabled": True},
+    "patchImage": lambda world: {"position": 1},
     "postRegister": lambda world: {"username": _name(), "email": _address(), "password": PASSWORD},
     "postLogin": lambda world: {"username": world.anothers_name, "password": PASSWORD},
     "patchMe": lambda world: {"email": _address(), "password": f"{PASSWORD}!", "current_password": PASSWORD},
     "patchUser": lambda world: {"role": "customer", "active": True},
 }
+
+
+def _line(world: World) -> dict[str, Any]:
+    return {"product_id": world.ids["product_id"], "quantity": 1}
+
+
+def _cart_total(world: World) -> int:
+    with world.app.app_context():
+        return int(json.loads(cart_reads.cart(world.whose, "EUR"))["total"])
 
 
 def _new_product() -> dict[str, Any]:

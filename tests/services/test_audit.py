@@ -37,7 +37,6 @@ from tests.builders import (
     LONG_AGO,
     edit,
     make_delivery,
-    make_offer,
     make_order,
     make_product,
     make_user,
@@ -275,9 +274,3 @@ def test_what_lines_come_to_is_seen(app, shop):
     edit(app, OrderItem, OrderItem.order_id == shop.order, unit_price=1)
 
     assert broken(app) == {"order-total": 1}
-
-
-def test_an_offer_in_the_history_of_nobody_is_left_alone(app):
-    make_offer(app, make_product(app), price=5)
-
-    assert broken(app) == {}

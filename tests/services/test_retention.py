@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from aggregator.database import db, in_transaction, transaction
 from aggregator.models.base import MAX_PRICE
 from aggregator.services import retention
+from aggregator.services.price_reads import Interval, Period, history, trend
 from aggregator.services.price_tables import Kind, tables
 from aggregator.services.retention import Cuts, cuts
 from aggregator.services.roll_ups import Level
@@ -268,6 +269,28 @@ class TestWhereverItIsInterrupted:
 
         assert problems == []
         assert [(points(each), buckets(each)) for each in series] == [result] * 3
+
+
+def test_what_is_read_meanwhile_is_always_the_same(app, kind, monkeypatch):
+    monkeypatch.setattr(retention, "ENTRIES_AT_ONCE", 5)
+    series = make_series(kind, *((at(3, day=2) + 17 * number * MINUTE, number % 7 or None) for number in range(200)))
+    days, done, told = Period(at(0, day=1), at(0, day=6)), threading.Event(), []
+
+    def read() -> None:
+        with app.app_context():
+            while not done.is_set():
+                told.append((trend(series, days), history(series, days, Interval.DAY)))
+
+    reader = threading.Thread(target=read)
+    before = (trend(series, days), history(series, days, Interval.DAY))
+    reader.start()
+    roll_up(series, Cuts(at(0, day=5), at(0, day=4)))
+    done.set()
+    reader.join()
+
+    assert len(buckets(series)) == 2 + 12  # two days, and the hours of the third
+    assert len(told) > 3
+    assert set(told) == {before}
 
 
 class TestSeriesAfter:

@@ -1,0 +1,40 @@
+"""The JSON of imports and exports."""
+
+from marshmallow import Schema, fields, validate
+
+from aggregator.schemas.answers import AnswerSchema
+
+
+class ImportQuerySchema(Schema):
+    """How to import."""
+
+    dry_run = fields.Boolean(load_default=False, metadata={"description": "Only tell what would be done."})
+    all_or_nothing = fields.Boolean(
+        load_default=False, metadata={"description": "Import nothing at all if there is anything wrong."}
+    )
+
+
+class RejectedSchema(AnswerSchema):
+    """A row that would not do."""
+
+    line = fields.Integer()
+    reasons = fields.List(fields.String())
+
+
+class ImportReportSchema(AnswerSchema):
+    """What became of the rows."""
+
+    added = fields.Integer()
+    updated = fields.Integer()
+    unchanged = fields.Integer()
+    rejected = fields.Integer()
+    errors = fields.List(fields.Nested(RejectedSchema), metadata={"description": "The first thousand rejected ones."})
+
+
+class ExportQuerySchema(Schema):
+    """How to export."""
+
+    format = fields.String(load_default="jsonl", validate=validate.OneOf(["csv", "jsonl"]))
+    with_history = fields.Boolean(
+        load_default=False, metadata={"description": "With every lowest price that each product has had."}
+    )

@@ -1,0 +1,166 @@
+"""Makes the catalogue what a file says, some hundred rows at a time. The caller owns the transaction."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID, uuid4
+
+import sqlalchemy as sa
+
+from aggregator.database import db
+from aggregator.models import Category, ChangeKind, Feed, MovementKind, Product, Registration
+from aggregator.models.base import table_of
+from aggregator.services import changes, search, stock
+from aggregator.services.catalog import SEARCHED
+from aggregator.services.product_rows import Rejected, Row
+from aggregator.sql import now_plus
+
+PRODUCTS = table_of(Product)
+FIELDS = ("name", "description", "brand", "category_id", "price", "stock", "rating")
+EMPTY = {"description": "", "brand": None, "category_id": None, "price": None, "stock": 0, "rating": None}
+
+
+class Became(StrEnum):
+    """What became of a row."""
+
+    ADDED = "added"
+    UPDATED = "updated"
+    UNCHANGED = "unchanged"
+
+
+@dataclass
+class _Draft:
+    """A product as it is to be, and as it was; was is None for a new one."""
+
+    id: UUID
+    fields: dict[str, Any]
+    was: Mapping[str, Any] | None = None
+
+    @property
+    def changed(self) -> set[str]:
+        return {name for name in FIELDS if self.was is None or self.fields[name] != self.was[name]}
+
+
+@dataclass
+class _Catalogue:
+    """The part of the catalogue that some rows are about."""
+
+    by_id: dict[UUID, _Draft] = field(default_factory=dict)
+    by_name: dict[str, _Draft] = field(default_factory=dict)
+    deleted: set[UUID] = field(default_factory=set)
+    categories: dict[str, UUID] = field(default_factory=dict)
+
+
+Outcome = tuple[int, Became] | Rejected
+
+
+@dataclass
+class Done:
+    """What became of each row, in their order, and of which products there is something to tell."""
+
+    outcomes: list[Outcome] = field(default_factory=list)
+    added: list[UUID] = field(default_factory=list)
+    updated: list[UUID] = field(default_factory=list)
+
+    def __add__(self, other: "Done") -> "Done":
+        return Done(self.outcomes + other.outcomes, self.added + other.added, self.updated + other.updated)
+
+
+def put(rows: Sequence[Row], now: datetime) -> Done:
+    """Add the products that there are not, by id or by name, and change the others."""
+    catalogue = _catalogue(rows)
+    outcomes = [_take(catalogue, row) for row in rows]
+    drafts = [draft for draft in catalogue.by_id.values() if draft.changed]
+    _add([draft for draft in drafts if draft.was is None], now)
+    _update([draft for draft in drafts if draft.was is not None], now)
+    search.index([draft.fields | {"id": draft.id} for draft in drafts if SEARCHED & draft.changed])
+    before = {draft.id: draft.was["stock"] if draft.was else 0 for draft in drafts}
+    stock.note(MovementKind.IMPORT, {draft.id: draft.fields["stock"] - before[draft.id] for draft in drafts}, now)
+    added, updated = ([draft.id for draft in drafts if (draft.was is None) is new] for new in (True, False))
+    return Done(outcomes, added, updated)
+
+
+def record(done: Done, now: datetime) -> None:
+    """Tell those who follow the catalogue. The last thing that a transaction does."""
+    changes.record(ChangeKind.CREATED, done.added, now)
+    changes.record(ChangeKind.UPDATED, done.updated, now)
+
+
+def _catalogue(rows: Sequence[Row]) -> _Catalogue:
+    """What there is of the products in rows, locked in the order of their ids."""
+    ids = {row.fields["id"] for row in rows if "id" in row.fields}
+    names = {row.fields["name"] for row in rows if "name" in row.fields}
+    found = db.session.execute(
+        sa.select(PRODUCTS)
+        .where(sa.or_(PRODUCTS.c.id.in_(ids), sa.and_(PRODUCTS.c.name.in_(names), PRODUCTS.c.deleted_at.is_(None))))
+        .order_by(PRODUCTS.c.id)
+        .with_for_update()
+    ).mappings()
+    catalogue = _Catalogue()
+    for product in found:
+        if product["deleted_at"] is not None:
+            catalogue.deleted.add(product["id"])
+            continue
+        draft = _Draft(product["id"], {name: product[name] for name in FIELDS}, dict(product))
+        catalogue.by_id[draft.id] = catalogue.by_name[product["name"]] = draft
+    slugs = {row.fields["category"] for row in rows if row.fields.get("category") is not None}
+    if slugs:
+        known = sa.select(Category.slug, Category.id).where(Category.slug.in_(slugs)).with_for_update(read=True)
+        catalogue.categories = {slug: category_id for slug, category_id in db.session.execute(known).all()}  # noqa: C416
+    return catalogue
+
+
+def _take(catalogue: _Catalogue, row: Row) -> tuple[int, Became] | Rejected:
+    """Note in the catalogue what a row says."""
+    fields = dict(row.fields)
+    product_id, name = fields.pop("id", None), fields.get("name")
+    if "category" in fields:
+        slug = fields.pop("category")
+        if slug is not None and slug not in catalogue.categories:
+            return Rejected(row.line, (f"category: There is no category {slug!r}.",))
+        fields["category_id"] = None if slug is None else catalogue.categories[slug]
+    if product_id in catalogue.deleted:
+        return Rejected(row.line, ("id: The product has been deleted.",))
+    draft = catalogue.by_name.get(name or "") if product_id is None else catalogue.by_id.get(product_id)
+    if name is not None and catalogue.by_name.get(name, draft) is not draft:
+        return Rejected(row.line, (f"name: There is a product named {name!r} already.",))
+    if draft is None and name is None:
+        return Rejected(row.line, ("name: A new product needs one.",))
+    return row.line, _note(catalogue, draft, product_id or uuid4(), fields)
+
+
+def _note(catalogue: _Catalogue, draft: _Draft | None, product_id: UUID, fields: dict[str, Any]) -> Became:
+    if draft is None:
+        draft = _Draft(product_id, EMPTY | fields)
+        catalogue.by_id[product_id] = catalogue.by_name[fields["name"]] = draft
+        return Became.ADDED
+    if all(draft.fields[name] == value for name, value in fields.items()):
+        return Became.UNCHANGED
+    if fields.get("name", draft.fields["name"]) != draft.fields["name"]:
+        del catalogue.by_name[draft.fields["name"]]
+        catalogue.by_name[fields["name"]] = draft
+    draft.fields |= fields
+    return Became.UPDATED
+
+
+def _add(drafts: Sequence[_Draft], now: datetime) -> None:
+    if drafts:
+        stamps = {"version": 1, "created_at": now, "updated_at": now}
+        db.session.execute(sa.insert(PRODUCTS), [{"id": draft.id, **draft.fields, **stamps} for draft in drafts])
+        feed = {"due_at": now, "id_is_ours": False, "status": Registration.PENDING}
+        db.session.execute(sa.insert(Feed), [{"product_id": draft.id, **feed} for draft in drafts])
+
+
+def _update(drafts: Sequence[_Draft], now: datetime) -> None:
+    if drafts:
+        row = PRODUCTS.c
+        statement = (
+            sa.update(PRODUCTS)
+            .where(row.id == sa.bindparam("product"))
+            .values({name: sa.bindparam(name) for name in FIELDS} | {"version": row.version + 1, "updated_at": now})
+        )
+        db.session.execute(statement, [{"product": draft.id, **draft.fields} for draft in drafts])
+        refused = sa.and_(Feed.product_id.in_([draft.id for draft in drafts]), Feed.status == Registration.REFUSED)
+        db.session.execute(sa.update(Feed).where(refused).values(status=Registration.PENDING, due_at=now_plus(0)))

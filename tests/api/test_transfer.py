@@ -1,0 +1,89 @@
+"""POST /api/v1/products/import and GET /api/v1/products/export."""
+
+import json
+
+import pytest
+
+from aggregator.models import Product
+from tests.builders import make_product, stored
+
+IMPORT, EXPORT = "/api/v1/products/import", "/api/v1/products/export"
+CSV = "name,description,price\nLamp,Warm,1999\nChair,,abc\n"
+
+
+def send(client, body: str | bytes, content_type: str = "text/csv", **query: str):
+    return client.post(IMPORT, data=body, content_type=content_type, query_string=query)
+
+
+class TestImport:
+    def test_reports_what_became_of_the_rows(self, app, client):
+        response = send(client, CSV)
+
+        assert response.status_code == 200
+        assert response.json == {
+            "added": 1,
+            "updated": 0,
+            "unchanged": 0,
+            "rejected": 1,
+            "errors": [{"line": 3, "reasons": [f"price: Must be a whole number from 0 to {10**12}."]}],
+        }
+        assert [product.name for product in stored(app, Product)] == ["Lamp"]
+
+    @pytest.mark.parametrize("kind", ["application/x-ndjson", "application/jsonl"])
+    def test_takes_lines_of_json(self, app, client, kind):
+        assert send(client, '{"name": "Café"}\n', kind).json["added"] == 1
+
+    def test_takes_what_excel_writes(self, app, client):
+        send(client, b"\xef\xbb\xbfname,price\r\nLamp,5\r\n", "text/csv; charset=utf-8")
+
+        assert [product.name for product in stored(app, Product)] == ["Lamp"]
+
+    def test_can_be_tried_and_can_be_all_or_nothing(self, app, client):
+        assert send(client, CSV, dry_run="true").json["added"] == 1
+        assert send(client, CSV, all_or_nothing="true").json["added"] == 0
+        assert stored(app, Product) == []
+
+    @pytest.mark.parametrize(
+        ("body", "content_type", "status"),
+        [
+            (CSV, "application/json", 415),
+            (CSV, "text/plain", 415),
+            ("colour\nred\n", "text/csv", 422),
+            (b"name\n\xff\xfe\n", "text/csv", 400),
+        ],
+    )
+    def test_refuses_what_makes_no_sense(self, app, client, body, content_type, status):
+        assert send(client, body, content_type).status_code == status
+        assert stored(app, Product) == []
+
+    def test_a_body_may_be_larger_than_others(self, app, client):
+        lines = "".join(f"Lamp {number},{'x' * 1000}\n" for number in range(1500))
+
+        assert send(client, f"name,description\n{lines}", dry_run="true").json["added"] == 1500
+
+    def test_what_was_exported_changes_nothing(self, app, client):
+        make_product(app, name="=Lamp, large", description="two\nlines", price=5, stock=3, rating=4.5)
+        make_product(app, name="'tis")
+
+        for form, kind in (("csv", "text/csv"), ("jsonl", "application/x-ndjson")):
+            exported = client.get(EXPORT, query_string={"format": form}).data
+            assert send(client, exported, kind).json["unchanged"] == 2
+
+
+class TestExport:
+    def test_is_lines_of_json(self, app, client):
+        make_product(app, name="Lamp")
+
+        response = client.get(EXPORT)
+
+        assert (response.status_code, response.content_type) == (200, "application/x-ndjson")
+        assert response.headers["Content-Disposition"] == "attachment; filename=products.jsonl"
+        assert [json.loads(line)["name"] for line in response.text.splitlines()] == ["Lamp"]
+
+    def test_is_csv_with_a_line_for_each_price(self, app, client):
+        make_product(app, name="Lamp")
+
+        response = client.get(EXPORT, query_string={"format": "csv", "with_history": "true"})
+
+        assert response.content_type == "text/csv; charset=utf-8"
+        assert len(response.text.splitlines()) == 2
