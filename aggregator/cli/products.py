@@ -73,9 +73,8 @@ def import_command(file: Path, form: str | None, dry_run: bool, all_or_nothing: 
                     click.echo(f"line {outcome.line}: {' '.join(outcome.reasons)}", err=True)
     except (UsageError, UnicodeDecodeError) as error:
         raise click.ClickException(getattr(error, "detail", "The file is not UTF-8.")) from None
-    click.echo(
-        ", ".join(f"{done[name]} {name}" for name in (*Became, "rejected")) + ("." if not dry_run else ", if done.")
-    )
+    counted = ", ".join(f"{done[name]} {name}" for name in (*Became, "rejected"))
+    click.echo(f"Would be: {counted}." if dry_run else f"{counted}.")
     sys.exit(1 if done["rejected"] else 0)
 
 

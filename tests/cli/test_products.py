@@ -124,4 +124,4 @@ class TestImport:
         result = self.run(runner, str(file))
 
         assert result.exit_code == 1
-        assert result.stderr.startswith("Error: ")
+        assert "Error: " in result.stderr
