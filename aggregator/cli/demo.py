@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import requests
 
@@ -17,6 +18,7 @@ from aggregator.cli.children import Children, Stopped, StopSignals, end_with_par
 from aggregator.errors import UsageError
 from aggregator.sandbox import DEFAULT_REFRESH_TOKEN
 from aggregator.services import samples
+from aggregator.services.categories import slug_of
 
 ROOT = Path(__file__).resolve().parents[2]
 HOST = "127.0.0.1"
@@ -179,7 +181,8 @@ def _fill(children: Children, url: str, password: str | None) -> list[dict[str, 
             ids = [str(product["id"]) for product in samples.products(PRODUCTS)]
         else:
             _sign_in(session, f"{url}/api/v1/auth/login", password)
-            ids = _add_products(children, session, f"{url}/api/v1/products")
+            categories = _add_categories(session, f"{url}/api/v1/categories")
+            ids = _add_products(children, session, f"{url}/api/v1/products", categories)
         return _with_offers(children, session, f"{url}/api/v1/products", ids)
 
 
@@ -200,13 +203,26 @@ def _sign_in(session: requests.Session, url: str, password: str) -> None:
     session.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
 
 
-def _add_products(children: Children, session: requests.Session, url: str) -> list[str]:
+def _add_categories(session: requests.Session, url: str) -> dict[str, UUID]:
+    """The ids of the categories that the sample products are in, by their slugs."""
+    ids: dict[str, UUID] = {}
+    for name, parent in samples.CATEGORIES:
+        slug = slug_of(name)
+        known = session.get(url, params={"slug": slug}, timeout=15).json()
+        fields = {"name": name, "slug": slug, "parent_id": str(ids[parent]) if parent else None}
+        category = known[0] if known else session.post(url, json=fields, timeout=15).json()
+        ids[slug] = UUID(category["id"])
+    return ids
+
+
+def _add_products(children: Children, session: requests.Session, url: str, categories: dict[str, UUID]) -> list[str]:
     """The ids of the sample products; those that were added the last time are not added again."""
     ids = []
-    for product in samples.products(PRODUCTS):
+    for product in samples.products(PRODUCTS, categories=categories):
         product_id = str(product["id"])
         headers = {"Idempotency-Key": f"sample-{product_id}"}
-        answer = session.post(url, json={**product, "id": product_id}, headers=headers, timeout=15)
+        fields = {**product, "id": product_id, "category_id": str(product["category_id"])}
+        answer = session.post(url, json=fields, headers=headers, timeout=15)
         if answer.status_code not in (201, 409):
             raise UsageError(f"A sample product was refused with {answer.status_code}: {answer.text}")
         ids.append(product_id)

@@ -14,7 +14,7 @@ from aggregator.clock import utcnow
 from aggregator.database import in_transaction
 from aggregator.errors import UsageError
 from aggregator.flows import imports
-from aggregator.services import catalog, export, product_rows, samples
+from aggregator.services import catalog, categories, export, product_rows, samples
 from aggregator.services.imports import Became
 from aggregator.services.product_rows import Rejected
 
@@ -28,7 +28,8 @@ group = AppGroup("products", help="Fill the catalogue, and take it along.")
 @click.option("--seed", default=1, show_default=True, help="The same seed gives the same products.")
 def add_samples(count: int, seed: int) -> None:
     """Add COUNT made-up products; the worker registers them. Those that are there already are left alone."""
-    products = samples.products(count, seed)
+    known = in_transaction(lambda: categories.add_missing(samples.CATEGORIES, utcnow()))
+    products = samples.products(count, seed, categories=known)
     added = 0
     with click.progressbar(length=count, label="Adding", file=sys.stderr) as bar:
         while batch := list(islice(products, BATCH)):

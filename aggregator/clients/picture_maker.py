@@ -41,7 +41,7 @@ class Stopped(Exception):
 
 def make(original: bytes, stop: Event, seconds: float = SECONDS) -> Sizes:
     """The sizes of a picture. BadPicture where there are none; MakerDied or Stopped where there may be some later."""
-    maker = subprocess.Popen(  # noqa: S603 - ourselves
+    with subprocess.Popen(  # noqa: S603 - ourselves
         [sys.executable, "-m", MAKER],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -49,12 +49,11 @@ def make(original: bytes, stop: Event, seconds: float = SECONDS) -> Sizes:
         cwd=ROOT,
         env={name: os.environ[name] for name in NEEDED if name in os.environ},
         start_new_session=True,  # Ctrl-C is for us
-    )
-    try:
-        told = _told(maker, original, stop, monotonic() + seconds)
-    finally:
-        maker.kill()
-        maker.wait()
+    ) as maker:
+        try:
+            told = _told(maker, original, stop, monotonic() + seconds)
+        finally:
+            maker.kill()
     if maker.returncode == EX_DATAERR:
         raise BadPicture(told.decode("ascii", "replace"))
     if maker.returncode != 0 or len(told) < 4:

@@ -50,8 +50,6 @@ def check(data: bytes) -> None:
         _open(data)
     except BadPicture:
         raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise BadPicture(TOO_LARGE) from None
     except Exception:  # of the dozen kinds that a header made with care can raise
         raise BadPicture(UNREADABLE) from None
 
@@ -110,7 +108,10 @@ def _is_whole_webp(data: bytes) -> bool:
 
 def _open(data: bytes) -> Image.Image:
     """The picture, of which only the header is read. Pillow knows many more formats, some of which run programs."""
-    image = Image.open(BytesIO(data), formats=("JPEG", "PNG", "WEBP"))
+    try:
+        image = Image.open(BytesIO(data), formats=("JPEG", "PNG", "WEBP"))
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise BadPicture(TOO_LARGE) from None
     if image.width * image.height > MAX_PIXELS:
         raise BadPicture(TOO_LARGE)
     # A JPEG of several pictures is what telephones make, and the first one is the one that was taken.

@@ -38,16 +38,17 @@ def add_missing(products: Sequence[Mapping[str, Any]], now: datetime) -> int:
     """Add those of products whose id and name are not in use, and count them; the worker registers them."""
     table = table_of(Product)
     rows = [{"version": 1, "stock": 0, "created_at": now, "updated_at": now, **fields} for fields in products]
-    insert = upsert(table, dialect()).on_conflict_do_nothing().returning(table.c.id)
-    added = db.session.execute(insert, rows).scalars().all()
+    kept = [table.c[name] for name in ("id", "name", "brand", "description", "stock")]
+    insert = upsert(table, dialect()).on_conflict_do_nothing().returning(*kept)
+    new = {row["id"]: dict(row) for row in db.session.execute(insert, rows).mappings()}
+    added = list(new)
     if added:
         db.session.execute(
             sa.insert(Feed),
             [{"product_id": product_id, "due_at": now, "id_is_ours": False} for product_id in added],
         )
-        search.index([fields for fields in rows if fields["id"] in set(added)])
-        stocks = {fields["id"]: fields["stock"] for fields in rows}
-        stock.note(MovementKind.INITIAL, {product_id: stocks[product_id] for product_id in added}, now)
+        search.index(new.values())
+        stock.note(MovementKind.INITIAL, {product_id: row["stock"] for product_id, row in new.items()}, now)
         changes.record(ChangeKind.CREATED, added, now)
     return len(added)
 

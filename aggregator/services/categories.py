@@ -1,7 +1,7 @@
 """The parts of the catalogue. The caller owns the transaction."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 from unicodedata import combining, normalize
@@ -27,6 +27,19 @@ def add(fields: Mapping[str, Any], now: datetime) -> UUID:
     db.session.add(category)
     _flush(category)
     return category.id
+
+
+def add_missing(tree: Iterable[tuple[str, str | None]], now: datetime) -> dict[str, UUID]:
+    """Add those categories that there are not, and return the ids of all of them by their slugs.
+
+    Each comes with the slug of the one that it is a part of, which comes before it.
+    """
+    found: dict[str, UUID] = {}
+    for name, parent in tree:
+        slug = slug_of(name)
+        known = db.session.scalar(sa.select(Category.id).where(Category.slug == slug))
+        found[slug] = known or add({"name": name, "parent_id": found[parent] if parent else None}, now)
+    return found
 
 
 def change(category_id: UUID, fields: Mapping[str, Any], now: datetime) -> None:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from aggregator.models import Feed, Product, Registration
+from aggregator.models import Category, Feed, Product, Registration
 from aggregator.services import samples
 from tests.builders import stored
 
@@ -20,6 +20,17 @@ def test_adds_products_for_the_worker_to_register(app, runner, sandbox):
     assert {product.name for product in stored(app, Product)} == {product["name"] for product in samples.products(5)}
     assert {feed.status for feed in stored(app, Feed)} == {Registration.PENDING}
     assert sandbox.calls == []
+
+
+def test_they_are_in_categories(app, runner):
+    run(runner, "12")
+    run(runner, "13")
+
+    categories = {category.id: category for category in stored(app, Category)}
+    assert len(categories) == len(samples.CATEGORIES)
+    assert {categories[product.category_id].slug for product in stored(app, Product)} == {
+        slug for _, slug, *_ in samples.KINDS
+    }
 
 
 def test_those_that_are_there_already_are_left_alone(app, runner):

@@ -49,9 +49,7 @@ class World:
 
     def call(self, operation: Operation) -> Call:
         """A call of an operation that is about the owner and what is the owner's."""
-        values = (
-            self.ids | QUERY | QUERIES.get(operation.id, {}) | {"q": self.canary[:-4]}
-        )
+        values = self.ids | QUERY | QUERIES.get(operation.id, {}) | {"q": self.canary[:-4]}
         unknown = {name for name in operation.query if name.endswith("_id")} - values.keys()
         assert not unknown, f"World.ids lacks {unknown} for {operation.id}"
         return Call(
