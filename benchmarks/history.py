@@ -5,6 +5,7 @@ on a copy of them. Only the ratios of one run say anything about another machine
 """
 
 import argparse
+import itertools
 import logging
 import statistics
 import time
@@ -14,6 +15,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
+from uuid import UUID, uuid4
 
 import psycopg2
 import sqlalchemy as sa
@@ -21,6 +23,7 @@ from sqlalchemy.engine import make_url
 
 from aggregator.clock import utcnow
 from aggregator.database import close, db, in_transaction
+from aggregator.models import Alert, AlertKind, Direction, Role, User
 from aggregator.models.types import TIMESTAMP_FORMAT
 from benchmarks.stub import product_ids, running_stub
 from benchmarks.sync import LONG_AGO, OFFERS, SEED, Bench
@@ -29,6 +32,7 @@ from tests.postgres import PostgresServer, kept_postgres
 
 KEPT = Path("/tmp/aggregator-bench-history")  # the path of a socket must be short
 PRODUCTS, SYNCED = 1_000, 5_000  # that have old prices, and all that are synced
+ALERTS = 10_000
 DAYS, MONTH = 60, timedelta(days=30)
 KEPT_FOR = timedelta(days=5)  # later than that, the points are too old to be asked for the last 30 days
 
@@ -186,13 +190,55 @@ def retention(bench: HistoryBench, rounds: int) -> None:
         print(f"  by itself                 {done['points'] / done['seconds']:9,.0f}/s")
 
 
+def alerts(bench: HistoryBench, rounds: int) -> None:
+    """How much longer a sync takes, with the announcing of what it has changed, when many alerts watch."""
+    with bench.app.app_context():
+        in_transaction(lambda: _watch(bench.ids))
+    none, many, messages = [], [], 0.0
+    with bench.worker() as worker:
+        bench.sync(worker, 10, "cycle")
+        for _ in range(rounds):
+            for active, seconds in ((False, none), (True, many)):
+                with bench.app.app_context():
+                    in_transaction(lambda: db.session.execute(sa.update(Alert).values(active=active)))  # noqa: B023
+                for _ in range(2):  # there and back: the stub has two answers for each product
+                    done = bench.sync(worker, 10, "cycle")
+                    seconds.append(done["seconds"])
+                    messages += done.get("messages", 0)
+    without, watched = (1000 * statistics.median(seconds) for seconds in (none, many))
+    ratio = statistics.median(b / a for a, b in zip(none, many, strict=True))
+    print(f"\nSyncs of {bench.products:,} products with what they tell, 10 % changed, medians of {rounds}")
+    print(f"  without alerts {without:.0f} ms, with {ALERTS:,} {watched:.0f} ms   {ratio:.2f} x  (goal 1.3 x)")
+    print(f"  {messages / len(many):,.0f} messages in each")
+
+
+def _watch(product_ids: list[str]) -> None:
+    """Alerts of all kinds, a hundred of each user."""
+    now, kinds = utcnow(), itertools.cycle(AlertKind)
+    users = [uuid4() for _ in range(ALERTS // 100)]
+    stamps = {"created_at": now, "updated_at": now}
+    people = [{"id": user, "username": str(user), "username_key": str(user), **stamps} for user in users]
+    for person in people:
+        person |= {"email": f"{person['id']}@example.com", "email_key": f"{person['id']}@example.com"}
+    db.session.execute(sa.insert(User), [{**person, "password_hash": "", "role": Role.CUSTOMER} for person in people])
+    rows = []
+    for number in range(ALERTS):
+        kind = next(kinds)
+        of_change = {"basis_points": 500, "direction": Direction.BOTH} if kind is AlertKind.CHANGE else {}
+        target = {"target": 10_000} if kind is AlertKind.BELOW else {}
+        whose = {"user_id": users[number // 100], "product_id": UUID(product_ids[number % len(product_ids)])}
+        plain = {"target": None, "basis_points": None, "direction": None, "since_number": 0}
+        rows.append({"id": uuid4(), "kind": kind, **whose, **plain, **of_change, **target, **stamps})
+    db.session.execute(sa.insert(Alert), rows)
+
+
 def main() -> None:
     """Run all of it, or a part."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--points", type=int, default=10_000_000)
     parser.add_argument("--rounds", type=int, default=9, help="of syncs")
     parser.add_argument("--reads", type=int, default=200)
-    parser.add_argument("--only", choices=["reads", "retention"])
+    parser.add_argument("--only", choices=["reads", "alerts", "retention"])
     options = parser.parse_args()
     logging.disable(logging.INFO)
     began = time.monotonic()
@@ -205,6 +251,8 @@ def main() -> None:
             bench = HistoryBench(server.url(work), stub, SYNCED)
             if options.only in (None, "reads"):
                 reads(server, work, bench, until, options.reads)
+            if options.only in (None, "alerts"):
+                alerts(bench, options.rounds)
             if options.only in (None, "retention"):
                 retention(bench, options.rounds)
             close(bench.app)

@@ -103,11 +103,11 @@ class Bench:
             yield ask
             process.stdin.close()
 
-    def sync(self, worker: Callable[[str], dict[str, float]], percent: float) -> dict[str, float]:
+    def sync(self, worker: Callable[[str], dict[str, float]], percent: float, what: str = "sync") -> dict[str, float]:
         """Measure one pass over all products with so many percent of the offers changed."""
         self.change(percent)
         self.make_due()
-        result = worker("sync")
+        result = worker(what)
         assert result["synced"] == self.products, result
         return result
 

@@ -182,5 +182,5 @@ BAD_PICTURES: dict[str, Callable[[], bytes]] = {
     "PNG with a wrong sum": lambda: picture()[:-40] + bytes([picture()[-40] ^ 1]) + picture()[-39:],
 }
 # Names that no file has; what they name is good.
-BAD_NAMES = ["../../x.png", "/etc/passwd", "..\\..\\x.png", "a\0.png", "a\rb.png", "a/b.png", ".."]
+BAD_NAMES = ["../../x.png", "/etc/passwd", "a\0.png", "a\rb.png", "a/b.png", ".."]
 BAD_TYPES = ["image/svg+xml", "text/html", "application/x-php", "image/gif", "application/zip", "x"]

@@ -16,7 +16,7 @@ from PIL import Image, ImageCms, ImageOps
 MAX_PIXELS = 25_000_000
 THUMB, FULL = (100, 100), (500, 500)
 QUALITY = 85
-MAX_PARTS = 50_000  # of a file; those that programs write have some hundreds
+MAX_PARTS = 25_000  # of a file; those that programs write have some hundreds
 UNREADABLE = "It cannot be read: it is damaged or incomplete."
 TOO_LARGE = f"It has more than {MAX_PIXELS // 10**6} million pixels."
 ANIMATED = "It is animated."

@@ -104,8 +104,9 @@ class Gallery:
         """Delete what lies outside and no image speaks of, left by processes that died; count it."""
         if self.outside is None:
             return 0
-        swept, old = 0, self.outside.older_than(SWEPT_AFTER_SECONDS)
+        swept = 0
         try:
+            old = self.outside.older_than(SWEPT_AFTER_SECONDS)
             while not stop.is_set() and (keys := list(islice(old, SWEPT_AT_ONCE))):
                 alive()
                 needless = _needless(keys)

@@ -82,4 +82,6 @@ class AlertState(Base):
     base_price: Mapped[int | None] = mapped_column(sa.BigInteger)  # of which a change is a change
     fired_price: Mapped[int | None] = mapped_column(sa.BigInteger)  # of below: null while it is armed
     cheapest: Mapped[str | None] = mapped_column(sa.String(UPSTREAM_ID_LENGTH))  # the offer, when it was last seen
+    extreme: Mapped[int | None] = mapped_column(sa.BigInteger)  # of new_low and new_high: the price to beat
+    extreme_at: Mapped[datetime | None]  # a moment when it was asked
     fired_at: Mapped[datetime | None]

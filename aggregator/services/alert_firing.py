@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from itertools import chain
 from typing import Any
 from uuid import UUID
@@ -12,10 +11,9 @@ import sqlalchemy as sa
 from aggregator.database import db
 from aggregator.models import Alert, AlertKind, ChangeKind, Channel, Event, Product
 from aggregator.models.types import TIMESTAMP_FORMAT
-from aggregator.services import price_reads, price_series, webhooks
+from aggregator.services import alerts, price_reads, price_series, webhooks
 from aggregator.services.alert_rules import Movement, Past, Watch, goes_off
 from aggregator.services.alert_watches import state, store, watching
-from aggregator.services.alerts import cheapest_offer
 from aggregator.services.changes import Recorded
 from aggregator.services.outbox import Message
 from aggregator.services.price_series import Series, microsecond
@@ -45,7 +43,8 @@ def set_off(changes: Sequence[Recorded], currency: str) -> list[Message]:
     watches = watching(movements)
     everybody = list(chain.from_iterable(watches.values()))
     before = [state(watch) for watch in everybody]
-    past = Past(_extremes, cache(cheapest_offer))
+    compared = {watch.product_id for watch in everybody if watch.kind is AlertKind.CHEAPEST_OFFER}
+    past = Past(_extreme, alerts.cheapest_offers(compared))
     fired = [(watch, m) for m in movements for watch in watches.get(m.product_id, ()) if goes_off(watch, m, past)]
     store([watch for watch, was in zip(everybody, before, strict=True) if state(watch) != was])
     return list(_messages(fired, currency))
@@ -56,12 +55,17 @@ def _retire(product_ids: Sequence[UUID]) -> None:
         db.session.execute(sa.update(Alert).where(Alert.product_id.in_(product_ids)).values(active=False))
 
 
-def _extremes(watch: Watch, movement: Movement) -> tuple[int | None, int | None]:
-    """The lowest and the highest price before a movement, as far back as an alert looks."""
+def _extreme(watch: Watch, movement: Movement) -> tuple[int, datetime] | None:
+    """The lowest price before a movement, or the highest, as far back as an alert looks, and when it was asked."""
+    highest, series = watch.kind is AlertKind.NEW_HIGH, Series.of_product(movement.product_id)
     since = EPOCH if watch.days is None else movement.at - timedelta(days=watch.days)
-    series = Series.of_product(movement.product_id)
-    (stretch,) = price_series.stretches(series, [microsecond(since), microsecond(movement.at)])
-    return stretch.low, stretch.high
+    begin, end = microsecond(since), microsecond(movement.at)
+    found = [(begin, price_series.price_at(series, begin)), price_series.extreme(series, begin, end, highest)]
+    known = [(price, at) for at, price in filter(None, found) if price is not None]
+    if not known:
+        return None
+    price, at = (max if highest else min)(known)
+    return price, price_series.moment(at)
 
 
 def _messages(fired: Fired, currency: str) -> Iterable[Message]:

@@ -1,8 +1,9 @@
 """When an alert goes off: one rule for each kind, and what they have in common."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from operator import gt, lt
 from uuid import UUID
 
 from aggregator.models import AlertKind, Direction
@@ -38,6 +39,8 @@ class Watch:
     base_price: int | None = None
     fired_price: int | None = None
     cheapest: str | None = None
+    extreme: int | None = None
+    extreme_at: datetime | None = None
     fired_at: datetime | None = None
 
 
@@ -45,8 +48,9 @@ class Watch:
 class Past:
     """What a rule may ask about what was there before a movement, and what is there now."""
 
-    extremes: Callable[[Watch, Movement], tuple[int | None, int | None]]  # the lowest and the highest price before it
-    cheapest: Callable[[UUID], str | None]  # the offer of a product that is the cheapest now
+    # The lowest price before a movement, as far back as the alert looks, or the highest one; and when it was asked.
+    extreme: Callable[[Watch, Movement], tuple[int, datetime] | None]
+    cheapest: Mapping[UUID, str]  # the offer that is the cheapest now, of those products of which there is one
 
 
 def goes_off(watch: Watch, movement: Movement, past: Past) -> bool:
@@ -64,7 +68,7 @@ def goes_off(watch: Watch, movement: Movement, past: Past) -> bool:
     if movement.price is not None:
         watch.base_price = movement.price
     if watch.kind is AlertKind.CHEAPEST_OFFER:
-        watch.cheapest = past.cheapest(movement.product_id)
+        watch.cheapest = past.cheapest.get(movement.product_id)
     return True
 
 
@@ -105,18 +109,25 @@ def _any_change(watch: Watch, movement: Movement, past: Past) -> bool:
 
 def _new_low(watch: Watch, movement: Movement, past: Past) -> bool:
     """Lower than ever before, or than in so many days."""
-    if movement.price is None or (movement.before is not None and movement.price >= movement.before):
-        return False  # without asking the history
-    low, _ = past.extremes(watch, movement)
-    return low is not None and movement.price < low
+    return _beats(watch, movement, past, lt)
 
 
 def _new_high(watch: Watch, movement: Movement, past: Past) -> bool:
     """Higher than ever before, or than in so many days."""
-    if movement.price is None or (movement.before is not None and movement.price <= movement.before):
+    return _beats(watch, movement, past, gt)
+
+
+def _beats(watch: Watch, movement: Movement, past: Past, better: Callable[[int, int], bool]) -> bool:
+    """Whether a price is better than the best one so far, which is remembered as long as it is not too old."""
+    if movement.price is None:
         return False
-    _, high = past.extremes(watch, movement)
-    return high is not None and movement.price > high
+    begin = None if watch.days is None else movement.at - timedelta(days=watch.days)
+    if watch.extreme_at is None or (begin and watch.extreme_at < begin):
+        watch.extreme, watch.extreme_at = past.extreme(watch, movement) or (None, None)
+    beaten = watch.extreme is not None and better(movement.price, watch.extreme)
+    if watch.extreme is None or not better(watch.extreme, movement.price):
+        watch.extreme, watch.extreme_at = movement.price, movement.at
+    return beaten
 
 
 def _back_in_stock(watch: Watch, movement: Movement, past: Past) -> bool:
@@ -131,7 +142,7 @@ def _sold_out(watch: Watch, movement: Movement, past: Past) -> bool:
 
 def _cheapest_offer(watch: Watch, movement: Movement, past: Past) -> bool:
     """Another offer is the cheapest than when it was told last, or when the alert was made."""
-    cheapest = past.cheapest(movement.product_id)
+    cheapest = past.cheapest.get(movement.product_id)
     if watch.cheapest is None:
         watch.cheapest = cheapest
     return cheapest is not None and cheapest != watch.cheapest

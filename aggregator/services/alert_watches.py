@@ -10,14 +10,14 @@ import sqlalchemy as sa
 from aggregator.database import db, dialect
 from aggregator.models import Alert, AlertKind, AlertState, Product, User
 from aggregator.models.base import table_of
-from aggregator.models.types import GUID, UTCDateTime
+from aggregator.models.types import GUID
 from aggregator.services import categories
 from aggregator.services.alert_rules import Movement, Watch
 from aggregator.sql import Rows, upsert
 
 ALERTS, STATES = table_of(Alert), table_of(AlertState)
 WISH = ("user_id", "kind", "target", "basis_points", "direction", "days", "cooldown_seconds", "by_mail", "by_webhook")
-STATE = ("base_price", "fired_price", "cheapest", "fired_at")
+STATE = ("base_price", "fired_price", "cheapest", "extreme", "extreme_at", "fired_at")
 
 Watches = dict[UUID, list[Watch]]
 
@@ -40,6 +40,8 @@ def watching(movements: Sequence[Movement]) -> Watches:
     watches: Watches = {}
     for alert, product_id in pairs:
         wish = {name: getattr(alert, name) for name in WISH}
+        if not alert.can_be_told:  # it goes along all the same, so that it knows where it is when it can
+            wish |= {"by_mail": False, "by_webhook": False}
         state = states.get((alert.id, product_id), {})
         watch = Watch(id=alert.id, product_id=product_id, since_number=alert.since_number, **wish, **state)
         watches.setdefault(product_id, []).append(watch)
@@ -73,9 +75,9 @@ def _alerts(product_ids: set[UUID], category_ids: set[UUID]) -> Sequence[Any]:
     concerned = sa.or_(Alert.product_id.in_(product_ids), Alert.category_id.in_(category_ids))
     columns = ("id", "product_id", "category_id", "since_number", *WISH)
     return db.session.execute(
-        sa.select(*(ALERTS.c[name] for name in columns))
+        sa.select(*(ALERTS.c[name] for name in columns), User.active.label("can_be_told"))
         .join_from(Alert, User, User.id == Alert.user_id)
-        .where(concerned, Alert.active, User.active)
+        .where(concerned, Alert.active)
         .order_by(Alert.id)
         .with_for_update(of=Alert)
     ).all()
@@ -97,8 +99,7 @@ def _states(pairs: Sequence[tuple[Any, UUID]]) -> dict[tuple[UUID, UUID], dict[s
 
 @cache
 def _put(dialect: str) -> tuple[Rows, sa.Executable]:
-    prices = {"base_price": sa.BigInteger(), "fired_price": sa.BigInteger()}
-    rows = Rows(dialect, alert_id=GUID(), product_id=GUID(), **prices, cheapest=sa.Text(), fired_at=UTCDateTime())
+    rows = Rows(dialect, alert_id=GUID(), product_id=GUID(), **{name: STATES.c[name].type for name in STATE})
     new = rows.columns
     insert = upsert(STATES, dialect).from_select(list(new.keys()), sa.select(*new).where(sa.true()))
     return rows, insert.on_conflict_do_update(

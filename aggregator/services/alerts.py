@@ -1,6 +1,6 @@
 """Alerts: what users want to be told of prices, and the telling. The caller owns the transaction."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -95,12 +95,17 @@ def _begin(alert: Alert, now: datetime) -> None:
     db.session.flush()
     db.session.execute(sa.delete(AlertState).where(AlertState.alert_id == alert.id))
     if alert.product_id is not None and alert.kind is AlertKind.CHEAPEST_OFFER:
-        cheapest = cheapest_offer(alert.product_id)
+        cheapest = cheapest_offers([alert.product_id]).get(alert.product_id)
         db.session.add(AlertState(alert_id=alert.id, product_id=alert.product_id, cheapest=cheapest))
     alert.since_number = changes.last_number()
 
 
-def cheapest_offer(product_id: UUID) -> str | None:
-    """The id of the cheapest offer of a product that is in stock; None where there is none."""
-    in_stock = sa.and_(Offer.product_id == product_id, OPEN, Offer.items_in_stock > 0)
-    return db.session.scalar(sa.select(Offer.upstream_id).where(in_stock).order_by(Offer.price, Offer.id).limit(1))
+def cheapest_offers(product_ids: Collection[UUID]) -> dict[UUID, str]:
+    """The ids of the cheapest offers in stock of products, by the product."""
+    if not product_ids:
+        return {}
+    rank = sa.func.row_number().over(partition_by=Offer.product_id, order_by=(Offer.price, Offer.id)).label("rank")
+    in_stock = sa.and_(Offer.product_id.in_(product_ids), OPEN, Offer.items_in_stock > 0)
+    ranked = sa.select(Offer.product_id, Offer.upstream_id, rank).where(in_stock).subquery()
+    rows = db.session.execute(sa.select(ranked.c.product_id, ranked.c.upstream_id).where(ranked.c.rank == 1))
+    return dict(rows.all())

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 import sqlalchemy as sa
 
-from aggregator.database import db, dialect, read
+from aggregator.database import database_now, db, dialect, read
 from aggregator.models import Channel, Delivery, DeliveryStatus, Event
 from aggregator.models.base import table_of
 from aggregator.sql import Select, now_plus, upsert
@@ -51,6 +51,7 @@ class Claimed:
 
 def queue(messages: Sequence[Message], now: datetime) -> int:
     """Have messages delivered as soon as the transaction is committed, and count those that were new."""
+    due_at = database_now()
     rows = [
         {
             "id": uuid4(),
@@ -62,17 +63,13 @@ def queue(messages: Sequence[Message], now: datetime) -> int:
             "payload": json.dumps(message.payload, separators=(",", ":")),
             "status": DeliveryStatus.PENDING,
             "attempts": 0,
-            "due_at": now_plus(0),
+            "due_at": due_at,
             "created_at": now,
         }
         for message in messages
     ]
-    queued = 0
-    for start in range(0, len(rows), EXPIRED_AT_ONCE):
-        insert = upsert(DELIVERIES, dialect()).values(rows[start : start + EXPIRED_AT_ONCE])
-        new = db.session.execute(insert.on_conflict_do_nothing(index_elements=["key"]).returning(DELIVERIES.c.id))
-        queued += len(new.all())
-    return queued
+    insert = upsert(DELIVERIES, dialect()).on_conflict_do_nothing(index_elements=["key"])
+    return len(db.session.execute(insert.returning(DELIVERIES.c.id), rows).all()) if rows else 0
 
 
 def anything_due(channel: Channel) -> bool:

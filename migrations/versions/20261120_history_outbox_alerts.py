@@ -147,6 +147,8 @@ def upgrade():
     sa.Column('base_price', sa.BigInteger(), nullable=True),
     sa.Column('fired_price', sa.BigInteger(), nullable=True),
     sa.Column('cheapest', sa.String(length=36), nullable=True),
+    sa.Column('extreme', sa.BigInteger(), nullable=True),
+    sa.Column('extreme_at', UTCDateTime(), nullable=True),
     sa.Column('fired_at', UTCDateTime(), nullable=True),
     sa.ForeignKeyConstraint(['alert_id'], ['alerts.id'], name=op.f('fk_alert_states_alert_id_alerts'), ondelete='CASCADE'),
     sa.ForeignKeyConstraint(['product_id'], ['products.id'], name=op.f('fk_alert_states_product_id_products')),

@@ -52,16 +52,19 @@ class TestCheck:
     @pytest.mark.parametrize("name", BAD_PICTURES)
     def test_what_cannot_be_shown_is_refused_in_no_time_and_no_memory(self, name):
         file = BAD_PICTURES[name]()
-        tracemalloc.start()
-        begun = time.perf_counter()
-
+        begun = time.process_time()  # others have this machine, too
         with pytest.raises(BadPicture) as refusal:
             check(file)
+        took = time.process_time() - begun
 
-        took, (_, peak) = time.perf_counter() - begun, tracemalloc.get_traced_memory()
+        tracemalloc.start()
+        with pytest.raises(BadPicture):
+            check(file)
+        _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
+
         assert str(refusal.value) in (TOO_LARGE, ANIMATED, UNREADABLE)
-        assert took < 1
+        assert took < 0.5
         assert peak < 16 * 2**20
 
     @pytest.mark.parametrize(
@@ -209,7 +212,8 @@ class TestSizes:
 
         _, full = sizes(picture(300, 200, "PNG", icc_profile=profile))
 
-        assert corners(read(full))[:2] == ["green", "red"]
+        red, green, _ = read(full).convert("RGB").getpixel((10, 10))
+        assert green > 150 > 100 > red
 
 
 def test_nothing_but_this_uses_pillow():

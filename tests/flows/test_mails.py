@@ -48,6 +48,17 @@ NEWS = {
     "drops": 1,
     "largest_drops": [{"id": "3", "name": "Apron", "price": 1900, "price_before": 3800, "change_percent": -50.0}],
 }
+ORDER = {
+    "order_id": "0d1f6d5e-8f5c-4f0e-9f57-0d9b0b0f2f11",
+    "code": "7K3DV9QW",
+    "items": [
+        {"product_id": "1", "product_name": ALERT["product_name"], "quantity": 2, "unit_price": 4284, "total": 8568},
+        {"product_id": "2", "product_name": "Cup", "quantity": 1, "unit_price": 900, "total": 900},
+    ],
+    "total": 9468,
+    "currency": "EUR",
+    "at": "2026-11-20T17:12:31.348000Z",
+}
 
 
 @pytest.fixture
@@ -188,6 +199,45 @@ class TestAMail:
         ):
             assert told in html
 
+    def test_of_an_order_says_what_is_in_it(self, app, inbox):
+        queue(app, make_user(app), event=Event.ORDER_PLACED, payload=ORDER)
+        send(app)
+
+        message = inbox.arrived[0].message
+        text, html = (part.get_content() for part in message.iter_parts())
+        assert message["Subject"] == "Your order 7K3DV9QW: 94.68 EUR"
+        assert text.splitlines() == [
+            "Your order 7K3DV9QW",
+            "",
+            "* 2 x Moka pot <b>&</b> Kávovar: 85.68 EUR",
+            "* 1 x Cup: 9.00 EUR",
+            "",
+            "Total:  94.68 EUR",
+            "Placed: 20 November 2026, 18:12 (Europe/Prague)",
+            "",
+            "Until it is paid you can change it, and until it is shipped you can cancel it.",
+            "",
+            "-- ",
+            "You get this mail because you have placed an order.",
+        ]
+        for told in ("7K3DV9QW", "2 x Moka pot &lt;b&gt;&amp;&lt;/b&gt; Kávovar", "85.68 EUR", "94.68 EUR"):
+            assert told in html
+
+    def test_of_an_order_says_what_has_become_of_it(self, app, inbox):
+        queue(app, make_user(app), event=Event.ORDER_STATUS, payload=ORDER | {"status": "shipped"})
+        send(app)
+
+        message = inbox.arrived[0].message
+        text, html = (part.get_content() for part in message.iter_parts())
+        assert message["Subject"] == "Your order 7K3DV9QW is shipped"
+        assert text.splitlines()[:4] == [
+            "Your order 7K3DV9QW is shipped.",
+            "",
+            "Total: 94.68 EUR",
+            "Since: 20 November 2026, 18:12 (Europe/Prague)",
+        ]
+        assert "It is shipped" in html
+
     @pytest.mark.parametrize(
         ("news", "subject"),
         [
@@ -255,13 +305,13 @@ class TestWhatIsNeverSent:
         unknown = deliveries(app)[0].id
         with app.app_context(), transaction():
             db.session.execute(
-                sa.text("UPDATE deliveries SET event = 'order.placed' WHERE id = :id"),
+                sa.text("UPDATE deliveries SET event = 'order.returned' WHERE id = :id"),
                 {"id": str(unknown)},
             )
 
         assert send(app) == {"sent": 1}
         with app.app_context(), transaction():
-            query = sa.text("SELECT status, attempts FROM deliveries WHERE event = 'order.placed'")
+            query = sa.text("SELECT status, attempts FROM deliveries WHERE event = 'order.returned'")
             assert db.session.execute(query).all() == [("pending", 0)]
 
 

@@ -154,6 +154,7 @@ class TestTheTimetable:
             "daily-mail": 30,
             "clean-up": 3600,
             "roll-up-prices": 3600,
+            "audit": 3600,
         }
         assert all(name == job.name for name, job in JOBS.items())
 

@@ -12,12 +12,13 @@ from aggregator.sandbox import Registration as Known
 from aggregator.sandbox.v2 import ACCOUNT
 from aggregator.services import announcements
 from aggregator.services.alert_rules import Movement, Past, Watch, goes_off
+from aggregator.services.alert_watches import WISH
 from tests.builders import make_alert, make_product, make_user, stored
 from tests.flows.passes import assert_sound
 from tests.scenarios.processes import environment, eventually, worker
 
 PRODUCTS, KILLS = 30, 5
-NEVER_ASKED = Past(lambda *_: (None, None), lambda _: None)  # by the kinds that are in use here
+NEVER_ASKED = Past(lambda *_: None, {})  # by the kinds that are in use here
 
 
 def expected(app) -> set[str]:
@@ -25,8 +26,8 @@ def expected(app) -> set[str]:
     told = set()
     for alert in stored(app, Alert):
         changes = stored(app, Change, Change.product_id == alert.product_id, Change.kind == ChangeKind.OFFERS)
-        state = {name: getattr(alert, name) for name in Watch.__slots__}
-        watch = Watch(**state | {"base_price": None, "fired_price": None, "fired_at": None})
+        wish = {name: getattr(alert, name) for name in ("id", "product_id", "since_number", *WISH)}
+        watch = Watch(**wish)
         for change in changes:
             move = Movement(change.number, alert.product_id, change.at, change.price_before, change.lowest_price)
             if goes_off(watch, move, NEVER_ASKED):

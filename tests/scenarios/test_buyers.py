@@ -16,7 +16,7 @@ from flask import Flask
 
 from aggregator import database
 from aggregator.models import Order, OrderItem, OrderStatus, Product, Role, StockMovement
-from aggregator.services import audit
+from aggregator.services import audit, stock
 from tests.builders import bearer, fill_cart, make_product, make_user, sign_in, stored
 from tests.builders import sync as make_offers
 from tests.scenarios.processes import answers, environment, eventually, web, worker
@@ -305,6 +305,38 @@ def test_an_order_is_cancelled_once_whoever_else_wants_something_of_it(app, othe
         assert set(came) <= {200, 409}
         assert came.count(200) == 1 if other == "cancel" else came[0] == 200
         assert stored(app, Product)[0].stock == 10
+    assert_audited(app)
+
+
+@pytest.mark.parametrize("other", ["cancel", "edit"])
+def test_an_order_that_is_being_edited_is_nobody_elses_until_that_is_done(app, monkeypatch, other):
+    send, user = by_test_client(app), make_user(app)
+    product = make_product(app, price=100, stock=10)
+    token, line = sign_in(app, user)["access_token"], {"product_id": str(product), "quantity": 4}
+    path = f"/orders/{send('POST', '/orders', token, json={'items': [line]})[1]['id']}"
+    has_read, other_is_done, move = Event(), Event(), stock.move
+
+    def slowly(quantities: Mapping[UUID, int]) -> Any:
+        if not has_read.is_set():
+            has_read.set()
+            other_is_done.wait(0.3)  # which it cannot be before this transaction is over
+        return move(quantities)
+
+    def interfere() -> int:
+        assert has_read.wait(10)
+        more = {"json": {"items": [line | {"quantity": 5}]}}
+        of_others = {"cancel": ("POST", f"{path}/cancel", token), "edit": ("PATCH", path, token)}
+        status, _ = send(*of_others[other], **(more if other == "edit" else {}))
+        other_is_done.set()
+        return status
+
+    monkeypatch.setattr(stock, "move", slowly)
+    with ThreadPoolExecutor(1) as thread:
+        came = thread.submit(interfere)
+        assert send("PATCH", path, token, json={"items": [line | {"quantity": 9}]})[0] == 200
+        assert came.result() == 200
+
+    assert stored(app, Product)[0].stock == (10 if other == "cancel" else 5)
     assert_audited(app)
 
 

@@ -29,19 +29,25 @@ def firings(watch: Watch, *prices: int | None, seconds: int = 60, cheapest: list
     went_off = []
     for step, (before, price) in enumerate(pairwise(prices), start=1):
         movement = Movement(step, PRODUCT, BEGIN + timedelta(seconds=step * seconds), before, price)
-        past = Past(extremes_of(prices[:step], seconds), lambda _, step=step: cheapest[step - 1] if cheapest else None)
+        known = {PRODUCT: cheapest[step - 1]} if cheapest and cheapest[step - 1] else {}
+        past = Past(extreme_of(prices[:step], step, seconds), known)
         if goes_off(watch, movement, past):
             went_off.append(step)
     return went_off
 
 
-def extremes_of(prices: tuple[int | None, ...], seconds: int):
-    def extremes(watch: Watch, movement: Movement) -> tuple[int | None, int | None]:
-        steps = len(prices) if watch.days is None else watch.days * DAY // seconds
-        asked = [price for price in prices[-steps:] if price is not None]
-        return min(asked, default=None), max(asked, default=None)
+def extreme_of(prices: tuple[int | None, ...], step: int, seconds: int):
+    """The lowest or the highest of some prices, which were asked up to a step, one at each; with the latest step."""
 
-    return extremes
+    def extreme(watch: Watch, movement: Movement) -> tuple[int, datetime] | None:
+        steps = len(prices) if watch.days is None else watch.days * DAY // seconds
+        ago = range(1, min(steps, len(prices)) + 1)
+        asked = [
+            (price, BEGIN + timedelta(seconds=(step - n) * seconds)) for n in ago if (price := prices[-n]) is not None
+        ]
+        return (max if watch.kind is K.NEW_HIGH else min)(asked, default=None)
+
+    return extreme
 
 
 # The walk begins with the price when the alert is made. In brackets: the steps that set it off.
