@@ -40,6 +40,7 @@ NAMES = {
     "REDIS_URL",
     "TRUSTED_PROXIES",
     "CORS_ORIGINS",
+    "IMAGE_STORE",
     "DYNO",
     "FLASK_DEBUG",
 }
@@ -189,6 +190,9 @@ class TestWrongSettings:
             ("REDIS_URL", "http://localhost:6379"),
             ("REDIS_URL", "redis://"),
             ("REDIS_URL", "redis://:hunter2@localhost:port"),
+            ("IMAGE_STORE", "images"),
+            ("IMAGE_STORE", "s3://"),
+            ("IMAGE_STORE", "https://hunter2@example.com"),
             ("MAIL_URL", "mail.example.com:587"),
             ("MAIL_URL", "http://hunter2@mail.example.com"),
             ("MAIL_URL", "smtp://user:hunter2@"),
@@ -276,6 +280,11 @@ class TestProduction:
     def test_does_not_keep_its_data_on_a_dynos_disk(self):
         assert problems(**GOOD | {"DYNO": "web.1", "DATABASE_URL": "sqlite:///a.db"}) == ["DATABASE_URL"]
         assert problems(**GOOD | {"DYNO": "web.1", "DATABASE_URL": ""}) == ["DATABASE_URL"]
+
+    def test_a_folder_for_images_on_a_dyno_is_refused_because_its_disk_is_not_kept(self):
+        assert problems(**GOOD | {"DYNO": "web.1", "IMAGE_STORE": "/var/lib/images"}) == ["IMAGE_STORE"]
+        assert problems(**GOOD | {"DYNO": "web.1", "IMAGE_STORE": "s3://shop"}) == []
+        assert problems(**GOOD | {"IMAGE_STORE": "/var/lib/images"}) == []
 
     def test_may_keep_it_on_a_disk_of_its_own(self):
         assert settings(**GOOD | {"DATABASE_URL": "sqlite:////data/a.db"}).database_url.database == "/data/a.db"

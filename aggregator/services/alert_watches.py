@@ -29,7 +29,7 @@ def watching(movements: Sequence[Movement]) -> Watches:
         return {}
     moved = {movement.product_id for movement in movements if movement.before != movement.price}
     within = _categories_of(touched)
-    alerts = _alerts(touched, set().union(*within.values()))
+    alerts = _alerts(moved, touched, set().union(*within.values()))
     pairs = [
         (alert, product_id)
         for alert in alerts
@@ -71,8 +71,9 @@ def _categories_of(product_ids: Iterable[UUID]) -> dict[UUID, set[UUID]]:
     return {product_id: ancestors[category_id] for product_id, category_id in rows if category_id is not None}
 
 
-def _alerts(product_ids: set[UUID], category_ids: set[UUID]) -> Sequence[Any]:
-    concerned = sa.or_(Alert.product_id.in_(product_ids), Alert.category_id.in_(category_ids))
+def _alerts(moved: set[UUID], touched: set[UUID], category_ids: set[UUID]) -> Sequence[Any]:
+    compares = sa.and_(Alert.product_id.in_(touched - moved), Alert.kind == AlertKind.CHEAPEST_OFFER)
+    concerned = sa.or_(Alert.product_id.in_(moved), compares, Alert.category_id.in_(category_ids))
     columns = ("id", "product_id", "category_id", "since_number", *WISH)
     return db.session.execute(
         sa.select(*(ALERTS.c[name] for name in columns), User.active.label("can_be_told"))

@@ -181,11 +181,19 @@ def _edit(order_id: UUID, lines: Lines, now: datetime) -> None:
         else {"product_id": product_id, **before[product_id], "quantity": quantity}
         for product_id, quantity in lines.items()
     ]
-    db.session.execute(sa.delete(ITEMS).where(ITEMS.c.order_id == order_id))
-    db.session.execute(sa.insert(ITEMS), [{"order_id": order_id, **item} for item in items])
+    _replace(order_id, added, items)
     total = {"total": _total(items), "updated_at": now}
     db.session.execute(sa.update(ORDERS).where(ORDERS.c.id == order_id).values(total))
     stock.note_sales(MovementKind.EDIT, added, now, order_id)
+
+
+def _replace(order_id: UUID, moved: Iterable[UUID], items: Iterable[Mapping[str, Any]]) -> None:
+    """Have these items of moved products in an order: a line that is new locks its product, and others stay out of it."""
+    moved = set(moved)
+    db.session.execute(sa.delete(ITEMS).where(ITEMS.c.order_id == order_id, ITEMS.c.product_id.in_(moved)))
+    new = [{"order_id": order_id, **item} for item in items if item["product_id"] in moved]
+    if new:
+        db.session.execute(sa.insert(ITEMS), new)
 
 
 def _lines(order_id: UUID) -> dict[UUID, dict[str, Any]]:

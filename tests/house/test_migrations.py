@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from typing import Any
+from uuid import uuid4
 
 import flask_migrate
 import pytest
@@ -13,8 +14,10 @@ from sqlalchemy.engine import Connection, Engine
 
 from aggregator.app import MIGRATIONS
 from aggregator.config import Settings
-from aggregator.models import Base
+from aggregator.models import Base, StockMovement
 from tests.conftest import NO_SERVICE, apps, migrate
+
+BEFORE_THE_LEDGER = "342b0f5f7e81"
 
 
 @pytest.fixture
@@ -113,3 +116,23 @@ def test_migrating_twice_changes_nothing(empty_engine):
 
     with empty_engine.connect() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM circuits").scalar() == 3
+
+
+def test_what_was_in_stock_before_there_was_a_ledger_is_explained_by_it(empty_engine):
+    product = {"id": str(uuid4()), "at": "2026-01-02T03:04:05.678901Z"}
+    with apps() as start, start(Settings(empty_engine.url, NO_SERVICE)).app_context():
+        flask_migrate.upgrade(str(MIGRATIONS), BEFORE_THE_LEDGER)
+        with empty_engine.begin() as connection:
+            for id, name, stock in ((product["id"], "Lamp", 7), (str(uuid4()), "Chair", 0)):
+                connection.execute(
+                    sa.text(
+                        "INSERT INTO products (id, name, description, stock, version, created_at, updated_at)"
+                        " VALUES (:id, :name, '', :stock, 1, :at, :at)"
+                    ),
+                    {"id": id, "name": name, "stock": stock, "at": product["at"]},
+                )
+        flask_migrate.upgrade(str(MIGRATIONS))
+
+    with empty_engine.connect() as connection:
+        movements = connection.execute(sa.select(StockMovement.product_id, StockMovement.kind, StockMovement.quantity))
+        assert [(str(id), kind, quantity) for id, kind, quantity in movements] == [(product["id"], "initial", 7)]
