@@ -63,7 +63,7 @@ class Product(Base):
     price: Mapped[int | None] = mapped_column(sa.BigInteger)  # the house's own; null: not sold here
     stock: Mapped[int] = mapped_column(default=0)
     rating: Mapped[float | None] = mapped_column(sa.Float)
-    version: Mapped[int] = mapped_column(default=1)  # counts the edits; the sync leaves it alone
+    version: Mapped[int] = mapped_column(default=1)  # counts the edits and sales; the sync leaves it alone
     # Counts what happens to its images, of which an editor with If-Match need know nothing.
     image_changes: Mapped[int] = mapped_column(default=0, server_default=sa.text("0"))
     created_at: Mapped[datetime]

@@ -188,7 +188,7 @@ def _edit(order_id: UUID, lines: Lines, now: datetime) -> None:
 
 
 def _replace(order_id: UUID, moved: Iterable[UUID], items: Iterable[Mapping[str, Any]]) -> None:
-    """Have these items of moved products in an order: a line that is new locks its product, and others stay out of it."""
+    """Have those items in an order that are of moved products, and locked by that; the others stay as they are."""
     moved = set(moved)
     db.session.execute(sa.delete(ITEMS).where(ITEMS.c.order_id == order_id, ITEMS.c.product_id.in_(moved)))
     new = [{"order_id": order_id, **item} for item in items if item["product_id"] in moved]

