@@ -101,8 +101,10 @@ class ProductQuerySchema(ListQuerySchema):
             "accents; the last one may be only begun. Without a `sort`, what has them all in its name comes first."
         },
     )
-    category = Text(max_length=CATEGORY_LENGTH, metadata={"description": "Its slug or its id; its parts count, too."})
-    brand = Text(max_length=BRAND_LENGTH, metadata={"description": "In whatever case."})
+    category = Text(
+        min_length=1, max_length=CATEGORY_LENGTH, metadata={"description": "Its slug or its id; its parts count, too."}
+    )
+    brand = Text(min_length=1, max_length=BRAND_LENGTH, metadata={"description": "In whatever case."})
     min_price = QueryInteger(minimum=0, maximum=MAX_PRICE, metadata={"description": "Of the house's own price."})
     max_price = QueryInteger(minimum=0, maximum=MAX_PRICE)
     min_stock = QueryInteger(minimum=0, maximum=MAX_STOCK)

@@ -51,6 +51,6 @@ class CategoriesQuerySchema(ListQuerySchema):
     """Which categories."""
 
     sort = SortText("name", "slug", "created_at")
-    slug = Text(max_length=CATEGORY_LENGTH)
+    slug = Text(min_length=1, max_length=CATEGORY_LENGTH)
     parent_id = fields.UUID(metadata={"description": "The parts of this one."})
     is_root = fields.Boolean(metadata={"description": "Whether it is no part of another one."})

@@ -5,7 +5,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from aggregator import errors
-from aggregator.services import catalog_reads
+from aggregator.services import catalog_list
 from tests.builders import create, make_product
 
 NOT_THERE = "/api/v1/products/00000000-0000-0000-0000-00000000000a"
@@ -19,7 +19,7 @@ def fail(monkeypatch):
         def page(*args: object, **kwargs: object) -> None:
             raise error
 
-        monkeypatch.setattr(catalog_reads, "page", page)
+        monkeypatch.setattr(catalog_list, "page", page)
 
     return fail
 

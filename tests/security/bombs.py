@@ -221,6 +221,9 @@ QUERIES = {
         "a list": "1,2",
         "no UTF-8": "%ff",
     },
+    "decimal": _NOBODYS
+    | {"10^30": str(10**30), "5000 digits": "9" * 5_000, "negative": "-1", "1e400": "1e400", "NaN": "NaN"}
+    | {"Infinity": "Infinity", "hexadecimal": "0x10", "a list": "1,2", "no UTF-8": "%ff"},
     "boolean": _NOBODYS | {"maybe": "maybe", "a number": "2", "NaN": "NaN", "no UTF-8": "%ff", "deep": "%5B" * 2_000},
     "id": _NOBODYS
     | {"no UUID": "1", "a half character": "%ED%A0%80", "128 bits": str(2**128), "SQL": "'%20OR%201=1--"},

@@ -207,7 +207,7 @@ class TestLargeBodies:
         bombing = Bombing(app)
 
         for operation in operations(app):
-            if operation.body is None and not operation.files:
+            if operation.body is None and not operation.files and not operation.text:
                 stream = _Endless()
                 self._drop(bombing, admins_world(app, bombing.world.admin).call(operation), stream, **CHUNKED)
                 assert stream.taken == 0
@@ -220,8 +220,10 @@ def test_a_field_of_another_kind_or_size_is_a_422_that_names_it(app, kind_of_fie
     bombing = Bombing(app)
 
     for operation in with_body(app):
-        for name in (name for name, schema in operation.body.items() if kind(schema) == kind_of_field):
-            for bomb, raw in FIELDS[kind_of_field].items():
+        for name, schema in operation.body.items():
+            for bomb, raw in FIELDS[kind_of_field].items() if kind(schema) == kind_of_field else ():
+                if raw == "null" and "null" in schema["type"]:
+                    continue  # no value is a value here
                 call = bombing.world.call(operation)
                 others = {other: value for other, value in call.body.items() if other != name}
                 data = with_first({name: 0} | others, raw)
@@ -257,6 +259,8 @@ class TestNames:
 
 
 def parameter_kind(name: str, schema: Mapping[str, Any]) -> str:
+    if "number" in schema["type"]:
+        return "decimal"
     return name if name in ("sort", "cursor") else kind(schema)
 
 
@@ -357,7 +361,8 @@ class TestHeaders:
                 headers = dict(zip(IGNORED_HEADERS, cycle(HEADER_VALUES.values()), strict=False))
                 bombing.drop("all", admins_world(app, bombing.world.admin).call(operation), headers=headers)
 
-        assert bombing.other_than(200, 201, 202, 204) == {}
+        # 409: in the end the admin has as many webhooks as one can have.
+        assert bombing.other_than(200, 201, 202, 204, 409) == {}
 
     def test_of_a_token_are_a_401_where_one_is_needed(self, app):
         bombing = Bombing(app)

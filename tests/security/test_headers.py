@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from aggregator.models import User
-from aggregator.services import catalog_reads
+from aggregator.services import catalog_list
 from tests.builders import edit
 from tests.security.operations import Call, Operation, operations, send
 from tests.security.world import World, admins_world
@@ -122,7 +122,7 @@ def test_a_limit_that_is_reached_tells_it_too(make_app):
 
 
 def test_a_mistake_of_ours_tells_it_too(app, monkeypatch):
-    monkeypatch.setattr(catalog_reads, "page", lambda *args, **kwargs: 1 // 0)
+    monkeypatch.setattr(catalog_list, "page", lambda *args, **kwargs: 1 // 0)
 
     assert send(app.test_client(), "GET", "/api/v1/products").status_code == 500
 

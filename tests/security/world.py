@@ -58,6 +58,7 @@ class World:
             {name: values[name] for name in operation.query if name in values},
             None if operation.body is None else BODIES[operation.id](self),
             {name: FILES[operation.id, name] for name in operation.files},
+            f"name,description\n{_name()},Warm\n" if operation.text else None,
         )
 
     def tokens(self, user_id: UUID) -> dict[str, Any]:
@@ -80,6 +81,7 @@ def make_world(app: Flask, whose: UUID | None = None) -> World:
     product = make_product(app, price=PRODUCT["price"], stock=PRODUCT["stock"])
     ids = {"user_id": owner, "product_id": product, "offer_id": make_offer(app, product)}
     ids |= {"alert_id": make_alert(app, whose, product), "category_id": make_category(app)}
+    ids["parent_id"] = ids["category_id"]
     fill_cart(app, whose, {product: 1})
     ids["order_id"] = make_order(app, whose, {product: 1})
     ids["image_id"] = make_image(app, product)
