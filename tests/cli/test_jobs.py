@@ -53,7 +53,7 @@ class TestRun:
 
         assert result.exit_code == 0
         assert result.stdout.startswith("idempotency keys: 1, deliveries: 0, ")
-        assert result.stdout.endswith(", job runs: 0, rate limits: 0, sign ins: 0, images: 0, lost image files: 0, workers: 0\n")
+        assert result.stdout.endswith(", images: 0, lost image files: 0, workers: 0\n")
         assert stored(app, IdempotencyKey) == []
 
     def test_one_that_fails_exits_with_1_and_is_recorded(self, app, runner, monkeypatch):
