@@ -42,9 +42,11 @@ bench-sync: development ## Measure how fast offers are synced
 bench-history: development ## Measure how fast old prices are read and rolled up; its 10 million points are kept
 	@$(BIN)/python -m benchmarks.history $(ARGS)
 
-evidence: development ## Run the tests that take long: schemathesis as three callers, and how long logins take that fail
+evidence: development ## Run what takes long: schemathesis as three callers, how long failing logins take, prices
 	@$(BIN)/python -m pytest -m evidence -n auto $(ARGS)
 	@$(BIN)/python -m tests.security.timing
+	@$(BIN)/python -m tests.evidence_prices --examples 10000
+	@$(BIN)/python -m tests.evidence_prices --examples 10000 --steps 3
 
 fuzz: development ## Try the running API with all that schemathesis can think of (ARGS="--examples 500")
 	@$(BIN)/python -m tests.security.fuzz $(ARGS)

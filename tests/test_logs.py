@@ -17,7 +17,7 @@ from sqlalchemy.exc import OperationalError
 
 from aggregator import logs
 from aggregator.models import Role
-from aggregator.services import catalog_reads, passwords
+from aggregator.services import catalog_list, passwords
 from tests.builders import bearer, create, make_user, sign_in
 from tests.conftest import signed_in
 
@@ -328,7 +328,7 @@ class TestReports:
 
         linked, row, parameter = token_hex(8), token_hex(8), token_hex(8)
         client = make_app().test_client()
-        monkeypatch.setattr(catalog_reads, "page", fail)
+        monkeypatch.setattr(catalog_list, "page", fail)
 
         answer = client.get("/api/v1/products", headers=bearer(JWT))
 

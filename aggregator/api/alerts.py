@@ -42,11 +42,11 @@ class Alerts(MethodView):
     @blueprint.arguments(AlertInputSchema)
     @blueprint.response(201, AlertSchema, headers=documented(True, Location="Where it is."))
     @blueprint.links(201, {name: {"parameters": {"alert_id": "$response.body#/id"}} for name in ON_ONE})
-    @blueprint.problems({409: "You have as many as one can have"})
+    @blueprint.problems({409: "You have it already, or as many as one can have"})
     def post(self, fields: dict[str, Any]) -> Response:
         """Ask to be told when the price of a product moves
 
-        It sees what happens from now on.
+        It sees what happens from now on. One that waits for the same as another one of yours is refused.
         """
         user_id = principal().user_id
         alert_id = in_transaction(lambda: alerts.add(user_id, fields, utcnow()))
@@ -65,9 +65,13 @@ class Alert(MethodView):
 
     @blueprint.arguments(AlertPatchSchema)
     @blueprint.response(200, AlertSchema)
-    @blueprint.problems({404: "You have no such alert"})
+    @blueprint.problems({404: "You have no such alert", 409: "You have another one that waits for the same"})
     def patch(self, fields: dict[str, Any], alert_id: UUID) -> Response:
-        """Change an alert of yours; it begins anew"""
+        """Change an alert of yours
+
+        It begins anew where `target`, `percent`, `direction`, `days` or `active` are others afterwards. How it is told,
+        and how long it is silent, can be changed without that.
+        """
         user_id = principal().user_id
         in_transaction(lambda: alerts.change(user_id, alert_id, fields, utcnow()))
         return json_response(alert_reads.find(user_id, alert_id))

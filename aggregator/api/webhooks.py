@@ -88,7 +88,7 @@ class Webhook(MethodView):
     def delete(self, webhook_id: UUID) -> None:
         """Delete a webhook, and the log of what was sent there"""
         user_id = principal().user_id
-        in_transaction(lambda: webhooks.remove(user_id, webhook_id))
+        in_transaction(lambda: webhooks.remove(user_id, webhook_id, utcnow()))
 
 
 @blueprint.route("/webhooks/<uuid:webhook_id>/rotate-secret")

@@ -11,14 +11,18 @@ NOT_A_URL = "Must be a URL such as https://shop.example.com/hook, without user, 
 NOT_HTTPS = "Must begin with https://."
 NOT_PUBLIC = "Must name a host in the public internet."
 PORTS = {"http": 80, "https": 443}
-# What Python calls global, and some of it only before this or that version, but leads elsewhere all the same.
-DETOURS_V4 = (IPv4Network("192.0.0.0/24"), IPv4Network("192.88.99.0/24"))
+# What Python calls global, and some of it only before this or that version, but leads elsewhere all the same; the last
+# one leads every machine at Azure to the host that it runs on.
+DETOURS_V4 = tuple(map(IPv4Network, ("192.0.0.0/24", "192.88.99.0/24", "168.63.129.16/32")))
 # Of IPv6 only this is given out to hosts. NAT64, mapped and compatible addresses lie outside of it ...
 UNICAST_V6 = IPv6Network("2000::/3")
 # ... and Teredo, 6to4 and documentation within.
 DETOURS_V6 = tuple(map(IPv6Network, ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")))
-# Names that mean something else in each network.
-INSIDE = ("localhost", "localdomain", "local", "internal", "intranet", "private", "corp", "home", "lan", "home.arpa")
+# Names that mean something else in each network, or nothing in any.
+INSIDE = (
+    *("localhost", "localdomain", "local", "internal", "intranet", "private", "corp", "home", "lan"),
+    *("svc", "test", "onion", "arpa"),
+)
 _parts = re.compile(
     r"(?P<scheme>[a-z]+)://"
     r"(?:\[(?P<v6>[0-9a-f:.]{2,45})\]|(?P<name>[^\x00-\x20\x7f\\/?#@:\[\]%]{1,255}))"

@@ -25,6 +25,7 @@ class Limit:
     @contextlib.contextmanager
     def within(self, seconds: float) -> Iterator[None]:
         """Let what is done inside take no longer than that."""
+        self.over = False
         self._deadline = monotonic() + seconds
         timer = threading.Timer(seconds, self._end)
         timer.daemon = True
@@ -33,6 +34,7 @@ class Limit:
             yield
         finally:
             timer.cancel()
+            timer.join()  # it must not end what comes next
 
     def hurry(self, seconds: float) -> None:
         """End the connection within so many seconds, if it has not come to its end by then."""
@@ -51,9 +53,13 @@ class Limit:
         return self._socket is not None
 
     def use(self, sock: socket.socket) -> None:
-        """Remember the connection by a handle of our own: TLS takes the socket itself away from us."""
+        """Remember the connection by a handle of our own: TLS takes the socket itself away from us.
+
+        TimeoutError where time was up before it was there.
+        """
         with self._lock:
-            self.over = False
+            if self.over:
+                raise TimeoutError
             self._socket = sock.dup()
 
     def forget(self) -> None:
@@ -83,6 +89,8 @@ def connected(host: str, port: int, seconds: float, limit: Limit) -> socket.sock
         except OSError as error:
             sock.close()
             failure = error
+            if limit.over:
+                break
         else:
             return sock
     raise failure

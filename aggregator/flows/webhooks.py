@@ -33,6 +33,9 @@ SHARE = 8
 SHARE_OF_SLOW = 1
 SLOW_SECONDS = 2.0
 WAITING_OF_SLOW = 4
+# Of a slow one only what it may take in that time stays due: the rest would be passed over with every claim.
+POSTPONED_SECONDS = 60.0
+DUE_OF_SLOW = int(POSTPONED_SECONDS / SLOW_SECONDS)
 MAX_WAITING = 256
 WAIT_SECONDS = 60.0  # with time left to be sent before the claim runs out
 CLAIM_AGAIN_SECONDS = 0.5
@@ -125,7 +128,7 @@ class Sending:
             return False
         self.alive()
         busy = {work.target.webhook_id for work in self.waiting}
-        claimed = in_transaction(lambda: _claim(busy))
+        claimed = in_transaction(lambda: _claim(busy, busy & self.slow))
         if not claimed:
             self.empty_at = monotonic()
             return False
@@ -191,7 +194,10 @@ class Sending:
             self.waiting = deque(work for work in self.waiting if work not in works)
 
 
-def _claim(busy: set[UUID]) -> list[Work]:
+def _claim(busy: set[UUID], slow: set[UUID]) -> list[Work]:
+    """Claim some of what is due, but for those who are busy; of the slow ones among them the most has to wait."""
+    if slow:
+        outbox.postpone(slow, POSTPONED_SECONDS, DUE_OF_SLOW)
     claimed = outbox.claim_due(claim_name(), Channel.WEBHOOK, CLAIMED_AT_ONCE, busy)
     ids = {delivery.webhook_id for delivery in claimed if delivery.webhook_id}
     targets = webhook_deliveries.targets(ids, utcnow()) if ids else {}

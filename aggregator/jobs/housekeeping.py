@@ -7,7 +7,7 @@ from aggregator.clock import utcnow
 from aggregator.database import in_transaction
 from aggregator.extensions import gallery
 from aggregator.jobs.run import Run, Summary
-from aggregator.services import changes, idempotency, images, jobs, limits, outbox, sign_ins
+from aggregator.services import changes, idempotency, images, jobs, limits, outbox, sign_ins, webhooks
 
 CLEAN_UP = "clean-up"
 CLEAN_UP_SECONDS = 3600.0
@@ -20,13 +20,14 @@ def clean_up_is_due() -> bool:
 
 
 def clean_up(run: Run) -> Summary:
-    """Forget old keys, deliveries, needless changes, runs, limits, sign-ins, and workers that died without a word.
+    """Forget old keys, deliveries, deleted webhooks, needless changes, runs, limits, sign-ins and lost workers.
 
     And the images of deleted products, and what lies in their store that no image speaks of.
     """
     return {
         "idempotency_keys": _all(run, idempotency.expire),
-        "deliveries": _all(run, outbox.expire),
+        "deliveries": _all(run, outbox.expire) + _all(run, webhooks.expire_log),
+        "webhooks": _all(run, webhooks.expire),  # after the last of their deliveries
         "changes": _compact_changes(run),
         "job_runs": _all(run, jobs.expire_runs),
         "rate_limits": _all(run, limits.expire),

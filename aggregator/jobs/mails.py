@@ -39,6 +39,7 @@ def queue_daily(run: Run) -> Summary:
     while not run.stop.is_set():
         new, last = in_transaction(partial(mails.queue_daily, day, news, now, last))
         if last is None:
+            in_transaction(partial(mails.note_told, day, now))
             break
         queued += new
         run.alive()

@@ -22,7 +22,7 @@ from aggregator.models.orders import (
     OrderStatus,
     StockMovement,
 )
-from aggregator.models.outbox import Channel, Delivery, DeliveryStatus, Event, Subscription, Webhook
+from aggregator.models.outbox import Channel, Delivery, DeliveryStatus, Event, Subscription, ToldDay, Webhook
 from aggregator.models.price_buckets import PriceBucket, ProductPriceBucket
 from aggregator.models.search import Place, SearchWord
 
@@ -73,6 +73,7 @@ __all__ = [
     "SignIn",
     "StockMovement",
     "Subscription",
+    "ToldDay",
     "User",
     "Variant",
     "Webhook",

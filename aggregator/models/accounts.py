@@ -44,7 +44,7 @@ class User(Base):
     role: Mapped[Role] = mapped_column(choice(Role), default=Role.CUSTOMER)
     active: Mapped[bool] = mapped_column(default=True)
     created_at: Mapped[datetime]
-    updated_at: Mapped[datetime]
+    updated_at: Mapped[datetime] = mapped_column(index=True)
 
 
 class SignIn(Base):

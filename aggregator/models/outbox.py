@@ -66,6 +66,7 @@ class Webhook(Base):
     failing_since: Mapped[datetime | None]  # null while what was sent last has arrived
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
+    deleted_at: Mapped[datetime | None]  # it is gone for everybody, and goes itself when its deliveries have gone
 
 
 class Subscription(Base):
@@ -85,7 +86,7 @@ class Delivery(Base):
 
     __tablename__ = "deliveries"
     __table_args__ = (
-        sa.Index("ix_deliveries_due", "due_at", postgresql_where=_PENDING, sqlite_where=_PENDING),
+        sa.Index("ix_deliveries_due", "channel", "due_at", postgresql_where=_PENDING, sqlite_where=_PENDING),
         sa.Index(None, "webhook_id", "created_at"),
         sa.Index(None, "created_at"),
         sa.CheckConstraint("(channel = 'webhook') = (webhook_id IS NOT NULL)", name="webhook_given"),
@@ -108,3 +109,12 @@ class Delivery(Base):
     error: Mapped[str | None] = mapped_column(sa.Text)  # why the last attempt failed
     created_at: Mapped[datetime]
     done_at: Mapped[datetime | None]
+
+
+class ToldDay(Base):
+    """A day, by people's own clock, whose mail has been queued for all who were to get it by a moment."""
+
+    __tablename__ = "told_days"
+
+    date: Mapped[str] = mapped_column(sa.String(10), primary_key=True)
+    everybody_by: Mapped[datetime]

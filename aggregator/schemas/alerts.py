@@ -58,7 +58,11 @@ class AlertInputSchema(AlertFieldsSchema):
 
 
 class AlertPatchSchema(AlertFieldsSchema):
-    """What is to change; the alert begins anew, with the price as it is."""
+    """What is to change.
+
+    With another `target`, `percent`, `direction`, `days` or `active` the alert begins anew, with the price as it is;
+    all else lets it go on where it is.
+    """
 
     active = Boolean(metadata={"description": "Whether it can go off."})
 

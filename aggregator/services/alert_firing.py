@@ -1,7 +1,7 @@
 """Sets alerts off: takes the changes of offers to the alerts that watch them. The caller owns the transaction."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
 from itertools import chain
 from typing import Any
 from uuid import UUID
@@ -11,14 +11,13 @@ import sqlalchemy as sa
 from aggregator.database import db
 from aggregator.models import Alert, AlertKind, ChangeKind, Channel, Event, Product
 from aggregator.models.types import TIMESTAMP_FORMAT
-from aggregator.services import alerts, price_reads, price_series, webhooks
-from aggregator.services.alert_rules import Movement, Past, Watch, goes_off
-from aggregator.services.alert_watches import state, store, watching
+from aggregator.services import alert_history, price_reads, webhooks
+from aggregator.services.alert_history import Question
+from aggregator.services.alert_rules import Movement, Past, Watch, goes_off, lacks_extreme
+from aggregator.services.alert_watches import Watches, state, store, watching
 from aggregator.services.changes import Recorded
 from aggregator.services.outbox import Message
-from aggregator.services.price_series import Series, microsecond
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 TEXTS = {
     AlertKind.BELOW: "The price is at your target, or below it.",
     AlertKind.CHANGE: "The price has moved as far as you wanted to know.",
@@ -35,37 +34,60 @@ Fired = list[tuple[Watch, Movement]]
 def set_off(changes: Sequence[Recorded], currency: str) -> list[Message]:
     """What is to be told of changes, which come in their order, to those whose alerts they set off."""
     _retire([change.product_id for change in changes if change.kind is ChangeKind.DELETED])
-    movements = [
+    moved = movements(changes)
+    watches = watching(moved)
+    everybody = list(chain.from_iterable(watches.values()))
+    before = [state(watch) for watch in everybody]
+    fired = _fired(moved, watches)
+    store([watch for watch, was in zip(everybody, before, strict=True) if state(watch) != was])
+    return list(_messages(fired, currency))
+
+
+def movements(changes: Iterable[Recorded]) -> list[Movement]:
+    """Those of changes that may set alerts off."""
+    return [
         Movement(change.number, change.product_id, change.at, change.price_before, change.lowest_price)
         for change in changes
         if change.kind is ChangeKind.OFFERS
     ]
-    watches = watching(movements)
-    everybody = list(chain.from_iterable(watches.values()))
-    before = [state(watch) for watch in everybody]
-    compared = {watch.product_id for watch in everybody if watch.kind is AlertKind.CHEAPEST_OFFER}
-    past = Past(_extreme, alerts.cheapest_offers(compared))
-    fired = [(watch, m) for m in movements for watch in watches.get(m.product_id, ()) if goes_off(watch, m, past)]
-    store([watch for watch, was in zip(everybody, before, strict=True) if state(watch) != was])
-    return list(_messages(fired, currency))
+
+
+def _fired(movements: Sequence[Movement], watches: Watches) -> Fired:
+    """The alerts that go off, in the order of the movements.
+
+    What one product does is nothing to another: the history is asked for the first movements of all of them at once,
+    then for their second ones, and so on.
+    """
+    compared = {id for id, several in watches.items() if any(w.kind is AlertKind.CHEAPEST_OFFER for w in several)}
+    cheapest = alert_history.cheapest([movement for movement in movements if movement.product_id in compared])
+    fired: Fired = []
+    for turn in _turns([movement for movement in movements if movement.product_id in watches]):
+        pairs = [(watch, movement) for movement in turn for watch in watches[movement.product_id]]
+        known = alert_history.extremes({_question(*pair) for pair in pairs if lacks_extreme(*pair)})
+        past = Past(lambda watch, movement, known=known: known.get(_question(watch, movement)), cheapest)
+        fired += [(watch, movement) for watch, movement in pairs if goes_off(watch, movement, past)]
+    return sorted(fired, key=lambda each: each[1].number)
+
+
+def _turns(movements: Sequence[Movement]) -> list[list[Movement]]:
+    """The first movement of each product, then the second one of each that has one, and so on."""
+    turns: list[list[Movement]] = []
+    seen: Counter[UUID] = Counter()
+    for movement in movements:
+        if seen[movement.product_id] == len(turns):
+            turns.append([])
+        turns[seen[movement.product_id]].append(movement)
+        seen[movement.product_id] += 1
+    return turns
+
+
+def _question(watch: Watch, movement: Movement) -> Question:
+    return Question(movement.product_id, watch.kind is AlertKind.NEW_HIGH, watch.days, movement.at)
 
 
 def _retire(product_ids: Sequence[UUID]) -> None:
     if product_ids:
         db.session.execute(sa.update(Alert).where(Alert.product_id.in_(product_ids)).values(active=False))
-
-
-def _extreme(watch: Watch, movement: Movement) -> tuple[int, datetime] | None:
-    """The lowest price before a movement, or the highest, as far back as an alert looks, and when it was asked."""
-    highest, series = watch.kind is AlertKind.NEW_HIGH, Series.of_product(movement.product_id)
-    since = EPOCH if watch.days is None else movement.at - timedelta(days=watch.days)
-    begin, end = microsecond(since), microsecond(movement.at)
-    found = [(begin, price_series.price_at(series, begin)), price_series.extreme(series, begin, end, highest)]
-    known = [(price, at) for at, price in filter(None, found) if price is not None]
-    if not known:
-        return None
-    price, at = (max if highest else min)(known)
-    return price, price_series.moment(at)
 
 
 def _messages(fired: Fired, currency: str) -> Iterable[Message]:
@@ -78,8 +100,7 @@ def _messages(fired: Fired, currency: str) -> Iterable[Message]:
             yield Message(Channel.MAIL, Event.PRICE_ALERT, watch.user_id, payload, key=key)
         if watch.by_webhook:
             by_webhook.setdefault(watch.user_id, []).append((key, payload))
-    for user_id, told in by_webhook.items():
-        yield from webhooks.messages(Event.PRICE_ALERT, told, user_id)
+    yield from webhooks.own_messages(Event.PRICE_ALERT, by_webhook)
 
 
 def _names(product_ids: set[UUID]) -> dict[UUID, str]:

@@ -8,6 +8,8 @@ from uuid import UUID
 
 from aggregator.models import AlertKind, Direction
 
+EXTREMES = {AlertKind.NEW_LOW, AlertKind.NEW_HIGH}
+
 
 @dataclass(frozen=True, slots=True)
 class Movement:
@@ -18,6 +20,11 @@ class Movement:
     at: datetime
     before: int | None
     price: int | None
+
+    @property
+    def has_moved(self) -> bool:
+        """Whether the lowest price is another one; if not, something else about the offers is."""
+        return self.before != self.price
 
 
 @dataclass(slots=True)
@@ -46,11 +53,12 @@ class Watch:
 
 @dataclass(frozen=True)
 class Past:
-    """What a rule may ask about what was there before a movement, and what is there now."""
+    """What a rule may ask about a movement, and about what was there before it."""
 
     # The lowest price before a movement, as far back as the alert looks, or the highest one; and when it was asked.
     extreme: Callable[[Watch, Movement], tuple[int, datetime] | None]
-    cheapest: Mapping[UUID, str]  # the offer that is the cheapest now, of those products of which there is one
+    # The cheapest offer just before a movement and with it, by the movement's number; None while there is none.
+    cheapest: Mapping[int, tuple[str | None, str | None]]
 
 
 def goes_off(watch: Watch, movement: Movement, past: Past) -> bool:
@@ -68,8 +76,17 @@ def goes_off(watch: Watch, movement: Movement, past: Past) -> bool:
     if movement.price is not None:
         watch.base_price = movement.price
     if watch.kind is AlertKind.CHEAPEST_OFFER:
-        watch.cheapest = past.cheapest.get(movement.product_id)
+        _, watch.cheapest = past.cheapest[movement.number]
     return True
+
+
+def lacks_extreme(watch: Watch, movement: Movement) -> bool:
+    """Whether the rule for a movement has to ask for the price to beat: it knows none, or one that is too old."""
+    if watch.kind not in EXTREMES or movement.price is None or movement.number <= watch.since_number:
+        return False
+    if watch.extreme_at is None:
+        return True
+    return watch.days is not None and watch.extreme_at < movement.at - timedelta(days=watch.days)
 
 
 def _rearm(watch: Watch, movement: Movement) -> None:
@@ -121,8 +138,7 @@ def _beats(watch: Watch, movement: Movement, past: Past, better: Callable[[int, 
     """Whether a price is better than the best one so far, which is remembered as long as it is not too old."""
     if movement.price is None:
         return False
-    begin = None if watch.days is None else movement.at - timedelta(days=watch.days)
-    if watch.extreme_at is None or (begin and watch.extreme_at < begin):
+    if lacks_extreme(watch, movement):
         watch.extreme, watch.extreme_at = past.extreme(watch, movement) or (None, None)
     beaten = watch.extreme is not None and better(movement.price, watch.extreme)
     if watch.extreme is None or not better(watch.extreme, movement.price):
@@ -141,10 +157,10 @@ def _sold_out(watch: Watch, movement: Movement, past: Past) -> bool:
 
 
 def _cheapest_offer(watch: Watch, movement: Movement, past: Past) -> bool:
-    """Another offer is the cheapest than when it was told last, or when the alert was made."""
-    cheapest = past.cheapest.get(movement.product_id)
+    """Another offer is the cheapest than when it was told last, or before the first movement that it sees."""
+    before, cheapest = past.cheapest[movement.number]
     if watch.cheapest is None:
-        watch.cheapest = cheapest
+        watch.cheapest = before or cheapest  # the first one there is is no news
     return cheapest is not None and cheapest != watch.cheapest
 
 

@@ -1,6 +1,7 @@
 """Which alerts watch which products, and how far each has come with each. The caller owns the transaction."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 from uuid import UUID
@@ -8,7 +9,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from aggregator.database import db, dialect
-from aggregator.models import Alert, AlertKind, AlertState, Product, User
+from aggregator.models import Alert, AlertKind, AlertState, Event, Product, Subscription, User, Webhook
 from aggregator.models.base import table_of
 from aggregator.models.types import GUID
 from aggregator.services import categories
@@ -22,19 +23,50 @@ STATE = ("base_price", "fired_price", "cheapest", "extreme", "extreme_at", "fire
 Watches = dict[UUID, list[Watch]]
 
 
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What an announcement comes to at most: alerts that look at a movement, and messages."""
+
+    watches: int = 0
+    messages: int = 0
+
+    def __add__(self, other: "Load") -> "Load":
+        return Load(self.watches + other.watches, self.messages + other.messages)
+
+
+def loads(movements: Sequence[Movement]) -> dict[int, Load]:
+    """What movements come to at most, by their numbers."""
+    subjects = _subjects(movements)
+    if not subjects.moved:
+        return {}
+    rows, statement = _count(dialect())
+    found = db.session.connection().execute(statement, subjects.parameters(rows))
+    counted = {(id, bool(compares)): Load(watches, int(messages)) for id, compares, watches, messages in found}
+    return {
+        movement.number: sum(
+            (
+                counted.get((id, compares), Load())
+                for id in {movement.product_id} | subjects.within.get(movement.product_id, set())
+                for compares in ((True, False) if movement.has_moved else (True,))
+            ),
+            Load(),
+        )
+        for movement in movements
+    }
+
+
 def watching(movements: Sequence[Movement]) -> Watches:
     """The alerts that movements may set off, by the product, locked against edits."""
-    touched = {movement.product_id for movement in movements}
-    if not touched:
+    subjects = _subjects(movements)
+    if not subjects.moved:
         return {}
-    moved = {movement.product_id for movement in movements if movement.before != movement.price}
-    within = _categories_of(touched)
-    alerts = _alerts(moved, touched, set().union(*within.values()))
+    rows, statement = _concerned(dialect())
+    alerts = db.session.connection().execute(statement, subjects.parameters(rows)).all()
     pairs = [
         (alert, product_id)
         for alert in alerts
-        for product_id in _watched(alert, within)
-        if product_id in (touched if alert.kind is AlertKind.CHEAPEST_OFFER else moved)
+        for product_id in _watched(alert, subjects.within)
+        if alert.kind is AlertKind.CHEAPEST_OFFER or subjects.moved[product_id]
     ]
     states = _states(pairs)
     watches: Watches = {}
@@ -61,27 +93,97 @@ def state(watch: Watch) -> tuple[Any, ...]:
     return tuple(getattr(watch, name) for name in STATE)
 
 
-def _categories_of(product_ids: Iterable[UUID]) -> dict[UUID, set[UUID]]:
+@dataclass(frozen=True)
+class _Subjects:
+    """What movements are about: products, the categories that they are in, and which of both the lowest price moved."""
+
+    moved: dict[UUID, bool]
+    within: dict[UUID, set[UUID]]
+
+    def parameters(self, rows: Rows) -> dict[str, Any]:
+        """All of them as the rows of a statement."""
+        ids, moved = zip(*self.moved.items(), strict=True)
+        return rows.parameters([str(id) for id in ids], [int(each) for each in moved])
+
+
+def _subjects(movements: Sequence[Movement]) -> _Subjects:
+    moved: dict[UUID, bool] = {}
+    for movement in movements:
+        moved[movement.product_id] = moved.get(movement.product_id, False) or movement.has_moved
+    within = _categories_of(moved)
+    for product_id, category_ids in within.items():
+        moved |= {id: moved.get(id, False) or moved[product_id] for id in category_ids}
+    return _Subjects(moved, within)
+
+
+def _categories_of(product_ids: Collection[UUID]) -> dict[UUID, set[UUID]]:
     """The categories that products are in, by the product: their own, and those that it is a part of."""
-    in_some = sa.and_(Product.id.in_(product_ids), Product.category_id.is_not(None))
-    rows = db.session.execute(sa.select(Product.id, Product.category_id).where(in_some)).all()
-    if not rows:
+    if not product_ids:
+        return {}
+    rows, statement = _in_category(dialect())
+    found = db.session.connection().execute(statement, rows.parameters([str(id) for id in product_ids])).all()
+    if not found:
         return {}
     ancestors = categories.ancestors()
-    return {product_id: ancestors[category_id] for product_id, category_id in rows if category_id is not None}
+    return {product_id: ancestors[category_id] for product_id, category_id in found}
 
 
-def _alerts(moved: set[UUID], touched: set[UUID], category_ids: set[UUID]) -> Sequence[Any]:
-    compares = sa.and_(Alert.product_id.in_(touched - moved), Alert.kind == AlertKind.CHEAPEST_OFFER)
-    concerned = sa.or_(Alert.product_id.in_(moved), compares, Alert.category_id.in_(category_ids))
+@cache
+def _in_category(dialect: str) -> tuple[Rows, sa.Executable]:
+    rows = Rows(dialect, id=GUID())
+    product = table_of(Product).c
+    both = sa.select(product.id, product.category_id).join_from(
+        rows.table, product.id.table, product.id == rows.columns.id
+    )
+    return rows, both.where(product.category_id.is_not(None))
+
+
+def _of_subjects(dialect: str) -> tuple[Rows, sa.ColumnElement[bool]]:
+    """Products and categories, and whether an alert watches one of them and has something to look at."""
+    rows = Rows(dialect, id=GUID(), moved=sa.Integer())
+    subject, other = rows.columns, ALERTS.alias("other")
+    has_to_look = sa.or_(subject.moved == 1, other.c.kind == AlertKind.CHEAPEST_OFFER)
+    found = [
+        sa.select(other.c.id).join_from(rows.table, other, column == subject.id).where(has_to_look)
+        for column in (other.c.product_id, other.c.category_id)
+    ]
+    return rows, sa.and_(ALERTS.c.id.in_(sa.union_all(*found)), ALERTS.c.active)
+
+
+@cache
+def _concerned(dialect: str) -> tuple[Rows, sa.Executable]:
+    rows, are_concerned = _of_subjects(dialect)
     columns = ("id", "product_id", "category_id", "since_number", *WISH)
-    return db.session.execute(
+    return rows, (
         sa.select(*(ALERTS.c[name] for name in columns), User.active.label("can_be_told"))
-        .join_from(Alert, User, User.id == Alert.user_id)
-        .where(concerned, Alert.active)
-        .order_by(Alert.id)
-        .with_for_update(of=Alert)
-    ).all()
+        .join_from(ALERTS, User, User.id == ALERTS.c.user_id)
+        .where(are_concerned)
+        .order_by(ALERTS.c.id)
+        .with_for_update(of=ALERTS)
+    )
+
+
+@cache
+def _count(dialect: str) -> tuple[Rows, sa.Executable]:
+    """Of each product and category, of those that compare offers and of the others: the alerts, and their messages."""
+    rows, are_concerned = _of_subjects(dialect)
+    hooks = (
+        sa.select(sa.func.count())
+        .select_from(Webhook)
+        .join(Subscription, Subscription.webhook_id == Webhook.id)
+        .where(Webhook.user_id == ALERTS.c.user_id, Webhook.enabled, Subscription.event == Event.PRICE_ALERT)
+        .correlate(ALERTS)
+        .scalar_subquery()
+    )
+    messages = sa.case((ALERTS.c.by_mail, 1), else_=0) + sa.case((ALERTS.c.by_webhook, hooks), else_=0)
+    each = sa.select(
+        sa.func.coalesce(ALERTS.c.product_id, ALERTS.c.category_id).label("subject"),
+        sa.case((ALERTS.c.kind == AlertKind.CHEAPEST_OFFER, 1), else_=0).label("compares"),
+        messages.label("messages"),
+    )
+    alert = each.where(are_concerned).subquery("alert").c
+    columns = (alert.subject, alert.compares)
+    return rows, sa.select(*columns, sa.func.count(), sa.func.sum(alert.messages)).group_by(*columns)
 
 
 def _watched(alert: Any, within: dict[UUID, set[UUID]]) -> list[UUID]:
@@ -92,10 +194,20 @@ def _watched(alert: Any, within: dict[UUID, set[UUID]]) -> list[UUID]:
 
 
 def _states(pairs: Sequence[tuple[Any, UUID]]) -> dict[tuple[UUID, UUID], dict[str, Any]]:
-    alert_ids, product_ids = {alert.id for alert, _ in pairs}, {product_id for _, product_id in pairs}
-    known = sa.and_(AlertState.alert_id.in_(alert_ids), AlertState.product_id.in_(product_ids))
-    rows = db.session.execute(sa.select(STATES).where(known)).mappings()
-    return {(row["alert_id"], row["product_id"]): {name: row[name] for name in STATE} for row in rows}
+    if not pairs:
+        return {}
+    rows, statement = _known(dialect())
+    columns = zip(*((str(alert.id), str(product_id)) for alert, product_id in pairs), strict=True)
+    found = db.session.connection().execute(statement, rows.parameters(*columns)).mappings()
+    return {(row["alert_id"], row["product_id"]): {name: row[name] for name in STATE} for row in found}
+
+
+@cache
+def _known(dialect: str) -> tuple[Rows, sa.Executable]:
+    rows = Rows(dialect, alert_id=GUID(), product_id=GUID())
+    pair = rows.columns
+    same = sa.and_(STATES.c.alert_id == pair.alert_id, STATES.c.product_id == pair.product_id)
+    return rows, sa.select(STATES).join_from(rows.table, STATES, same)
 
 
 @cache

@@ -2,16 +2,19 @@
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
+from functools import cache
 from typing import Any
 from uuid import UUID, uuid4
 
 import sqlalchemy as sa
 
-from aggregator.database import db
+from aggregator.database import db, dialect
 from aggregator.errors import Conflict, Invalid, NotFound
-from aggregator.models import Alert, AlertKind, AlertState, Category, Direction, Feed, Offer
+from aggregator.models import Alert, AlertKind, AlertState, Category, Direction, Feed, Product
+from aggregator.models.base import table_of
+from aggregator.models.types import GUID
 from aggregator.services import accounts, changes
-from aggregator.services.offer_reads import OPEN
+from aggregator.sql import Rows
 
 MAX_ALERTS = 100  # of one user
 # What only some kinds have, and have to have.
@@ -22,27 +25,46 @@ BELONGS = {
     "days": {AlertKind.NEW_LOW, AlertKind.NEW_HIGH},
 }
 NEEDS = {AlertKind.BELOW: "target", AlertKind.CHANGE: "percent"}
+STATES = table_of(AlertState)
+SUBJECT = ("product_id", "category_id", "kind")
+PARAMETERS = ("target", "basis_points", "direction", "days")
 
 
 def add(user_id: UUID, fields: Mapping[str, Any], now: datetime) -> UUID:
-    """A new alert, ready for what comes next. Invalid for a product that there is not; Conflict for too many."""
+    """A new alert, ready for what comes next. Invalid for a product that there is not.
+
+    Conflict for too many, and for one that waits for the same as another one.
+    """
     _check(fields["kind"], fields)
     accounts.get(user_id)  # locks: two requests at once must not both find room for one
     if (db.session.scalar(sa.select(sa.func.count()).where(Alert.user_id == user_id)) or 0) >= MAX_ALERTS:
         raise Conflict(f"You have {MAX_ALERTS} alerts already; delete one first.")
     _check_subject(fields.get("product_id"), fields.get("category_id"))
-    alert = Alert(id=uuid4(), user_id=user_id, since_number=0, created_at=now)
+    alert = Alert(id=uuid4(), user_id=user_id, since_number=0, created_at=now, updated_at=now)
     if fields["kind"] is AlertKind.CHANGE:
         alert.direction = Direction.BOTH
-    _set(alert, fields, now)
+    _set(alert, fields)
+    _check_new(alert)
+    _begin(alert)
     return alert.id
 
 
 def change(user_id: UUID, alert_id: UUID, fields: Mapping[str, Any], now: datetime) -> None:
-    """Edit an alert of a user; it begins anew, as if it had just been made. NotFound if there is none."""
+    """Edit an alert of a user. One that waits for something else from now on begins anew, as if it had just been made.
+
+    NotFound if there is none; Conflict if there is another one that waits for the same.
+    """
+    accounts.get(user_id)
     alert = _of(user_id, alert_id)
     _check(alert.kind, fields, complete=False)
-    _set(alert, fields, now)
+    changed = _set(alert, fields)
+    if not changed:
+        return
+    alert.updated_at = now
+    if changed & set(PARAMETERS):
+        _check_new(alert)
+    if changed & {*PARAMETERS, "active"}:
+        _begin(alert)
 
 
 def remove(user_id: UUID, alert_id: UUID) -> None:
@@ -77,35 +99,57 @@ def _check(kind: AlertKind, fields: Mapping[str, Any], complete: bool = True) ->
         raise Invalid("Some of it will not do; errors says what.", {"json": errors})
 
 
-def _set(alert: Alert, fields: Mapping[str, Any], now: datetime) -> None:
-    for name, value in fields.items():
-        if name == "percent":
-            alert.basis_points = round(value * 100)
-        else:
-            setattr(alert, name, value)
+def _set(alert: Alert, fields: Mapping[str, Any]) -> set[str]:
+    """Give an alert these fields, and return the names of its columns that are others now."""
+    values = {name: value for name, value in fields.items() if name != "percent"}
+    if "percent" in fields:
+        values["basis_points"] = round(fields["percent"] * 100)
+    changed = {name for name, value in values.items() if getattr(alert, name) != value}
+    for name in changed:
+        setattr(alert, name, values[name])
     if not (alert.by_mail or alert.by_webhook):
         raise Invalid("Nobody would be told: by_mail, by_webhook, or both.")
-    _begin(alert, now)
+    return changed
 
 
-def _begin(alert: Alert, now: datetime) -> None:
+def _check_new(alert: Alert) -> None:
+    """Return if its user has no other alert that waits for the same."""
+    same = [getattr(Alert, name).is_not_distinct_from(getattr(alert, name)) for name in (*SUBJECT, *PARAMETERS)]
+    with db.session.no_autoflush:
+        found = sa.select(Alert.id).where(Alert.user_id == alert.user_id, Alert.id != alert.id, *same).limit(1)
+        if db.session.scalar(found) is not None:
+            raise Conflict("You have this alert already.")
+
+
+def _begin(alert: Alert) -> None:
     """Have an alert see what comes from now on, and forget what it has seen."""
-    alert.updated_at = now
     db.session.add(alert)
     db.session.flush()
     db.session.execute(sa.delete(AlertState).where(AlertState.alert_id == alert.id))
-    if alert.product_id is not None and alert.kind is AlertKind.CHEAPEST_OFFER:
-        cheapest = cheapest_offers([alert.product_id]).get(alert.product_id)
-        db.session.add(AlertState(alert_id=alert.id, product_id=alert.product_id, cheapest=cheapest))
     alert.since_number = changes.last_number()
 
 
-def cheapest_offers(product_ids: Collection[UUID]) -> dict[UUID, str]:
-    """The ids of the cheapest offers in stock of products, by the product."""
-    if not product_ids:
-        return {}
-    rank = sa.func.row_number().over(partition_by=Offer.product_id, order_by=(Offer.price, Offer.id)).label("rank")
-    in_stock = sa.and_(Offer.product_id.in_(product_ids), OPEN, Offer.items_in_stock > 0)
-    ranked = sa.select(Offer.product_id, Offer.upstream_id, rank).where(in_stock).subquery()
-    rows = db.session.execute(sa.select(ranked.c.product_id, ranked.c.upstream_id).where(ranked.c.rank == 1))
-    return dict(rows.all())
+def forget_in_categories(product_ids: Collection[UUID]) -> None:
+    """Have alerts of categories begin anew with products that are in another category now."""
+    rows, statement = _forget_products(dialect())
+    if product_ids:
+        db.session.connection().execute(statement, rows.parameters([str(id) for id in product_ids]))
+
+
+def forget_under(category_id: UUID) -> None:
+    """Have alerts of categories begin anew with all products of a category, and of its parts, that has moved."""
+    parts = sa.select(Category.id).where(Category.id == category_id).cte("parts", recursive=True)
+    parts = parts.union_all(sa.select(Category.id).where(Category.parent_id == parts.c.id))
+    products = sa.select(Product.id).where(Product.category_id.in_(sa.select(parts.c.id)))
+    db.session.execute(_forget(products))
+
+
+@cache
+def _forget_products(dialect: str) -> tuple[Rows, sa.Executable]:
+    rows = Rows(dialect, id=GUID())
+    return rows, _forget(sa.select(rows.columns.id))
+
+
+def _forget(product_ids: sa.Select[Any]) -> sa.Delete:
+    of_categories = sa.exists().where(Alert.id == STATES.c.alert_id, Alert.category_id.is_not(None))
+    return sa.delete(STATES).where(STATES.c.product_id.in_(product_ids), of_categories)

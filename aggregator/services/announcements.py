@@ -4,14 +4,20 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from aggregator.models import ChangeKind, Event
+import sqlalchemy as sa
+
+from aggregator.database import db
+from aggregator.models import ChangeKind, Event, Subscription, User, Webhook
 from aggregator.models.types import TIMESTAMP_FORMAT
-from aggregator.services import alert_firing, changes, outbox, webhooks
+from aggregator.services import alert_firing, alert_watches, changes, outbox, webhooks
+from aggregator.services.alert_watches import Load
 from aggregator.services.changes import Recorded
 from aggregator.services.outbox import Message
 
 READER = "announcements"
+# Of one transaction. It holds what it has locked, and on PostgreSQL each of its statements has ten seconds.
 CHANGES_AT_ONCE = 500
+WATCHES_AT_ONCE = MESSAGES_AT_ONCE = 5_000
 EVENTS = {ChangeKind.CREATED: Event.PRODUCT_CREATED, ChangeKind.OFFERS: Event.OFFERS_CHANGED}
 
 
@@ -23,13 +29,44 @@ def anything_new() -> bool:
 def announce(currency: str, now: datetime) -> tuple[int, int]:
     """Queue what is to be told of the next changes: how many of them there were, and how many messages.
 
-    All of it is one transaction. Whoever dies in the middle has read nothing and told nobody.
+    All of it is one transaction. Whoever dies in the middle has read nothing and told nobody. There are none for
+    whoever comes while somebody else is at it.
     """
-    found = changes.unread(READER, CHANGES_AT_ONCE)
+    found = _as_many_as_fit(changes.unread(READER, CHANGES_AT_ONCE))
+    if not found:
+        return 0, 0
     messages = alert_firing.set_off(found, currency)
     for kind, event in EVENTS.items():
         messages += _messages(event, [change for change in found if change.kind is kind])
-    return len(found), outbox.queue(messages, now)
+    queued = outbox.queue(messages, now)
+    changes.have_read(READER, found[-1].number)
+    return len(found), queued
+
+
+def _as_many_as_fit(found: Sequence[Recorded]) -> Sequence[Recorded]:
+    """The first of some changes, as many as one transaction can tell of; one at least."""
+    if not found:
+        return found
+    alerts, subscribers = alert_watches.loads(alert_firing.movements(found)), _subscribers()
+    total = Load()
+    for count, change in enumerate(found):
+        event = EVENTS.get(change.kind)
+        total += alerts.get(change.number, Load()) + Load(messages=subscribers.get(event, 0) if event else 0)
+        if count and (total.watches > WATCHES_AT_ONCE or total.messages > MESSAGES_AT_ONCE):
+            return found[:count]
+    return found
+
+
+def _subscribers() -> dict[Event, int]:
+    """How many webhooks are told of each event."""
+    each = (
+        sa.select(Subscription.event, sa.func.count())
+        .join(Webhook, Webhook.id == Subscription.webhook_id)
+        .join(User, User.id == Webhook.user_id)
+        .where(Subscription.event.in_(EVENTS.values()), Webhook.enabled, User.active)
+        .group_by(Subscription.event)
+    )
+    return dict(db.session.execute(each).all())
 
 
 def _messages(event: Event, found: Sequence[Recorded]) -> list[Message]:

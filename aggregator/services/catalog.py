@@ -12,7 +12,7 @@ from aggregator.database import db, dialect
 from aggregator.errors import Conflict, EditedMeanwhile, Invalid, NotFound
 from aggregator.models import Category, ChangeKind, Feed, MovementKind, Offer, PricePoint, Product, ProductPricePoint
 from aggregator.models.base import table_of
-from aggregator.services import changes, feeds, search, stock
+from aggregator.services import alerts, changes, feeds, search, stock
 from aggregator.services.feeds import Claimed
 from aggregator.sql import now_plus, upsert
 
@@ -70,6 +70,8 @@ def change(product_id: UUID, fields: Mapping[str, Any], now: datetime, versions:
     _flush(product)
     if SEARCHED & changed.keys():
         search.index([_searched(product)])
+    if "category_id" in changed:
+        alerts.forget_in_categories([product_id])
     stock.note(MovementKind.ADJUST, {product_id: product.stock - before}, now)
     feeds.register_again(product_id)
     changes.record(ChangeKind.UPDATED, [product_id], now)

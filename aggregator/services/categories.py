@@ -14,6 +14,7 @@ from aggregator.database import db, one_at_a_time
 from aggregator.errors import Conflict, Invalid, NotFound
 from aggregator.models import Category, Product
 from aggregator.models.catalog import CATEGORY_LENGTH
+from aggregator.services import alerts
 
 LOCK = "tree of categories"
 MAX_DEPTH = 10
@@ -45,8 +46,11 @@ def add_missing(tree: Iterable[tuple[str, str | None]], now: datetime) -> dict[s
 def change(category_id: UUID, fields: Mapping[str, Any], now: datetime) -> None:
     """Edit a category. Conflict for a slug in use, Invalid for a parent that is a part of it."""
     category = get(category_id)
+    parent_id = category.parent_id
     _set(category, fields, now)
     _flush(category)
+    if category.parent_id != parent_id:
+        alerts.forget_under(category_id)
 
 
 def remove(category_id: UUID) -> None:

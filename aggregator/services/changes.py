@@ -19,7 +19,7 @@ from aggregator.models.base import table_of
 from aggregator.models.types import GUID, UTCDateTime
 from aggregator.sql import Rows, Select, json_bool, json_object, json_time, upsert
 
-CHANGES = table_of(Change)
+CHANGES, READERS = table_of(Change), table_of(ChangeReader)
 KEPT = timedelta(days=7)
 EXAMINED_AT_ONCE = 5_000
 LOCK = "numbers of changes"
@@ -104,17 +104,31 @@ def _after() -> Select:
 
 
 def unread(reader: str, limit: int) -> list[Recorded]:
-    """The next changes for a reader, who is alone with them until the transaction ends, and has read them by then."""
-    readers = table_of(ChangeReader)
-    db.session.execute(upsert(readers, dialect()).values(name=reader, number=0).on_conflict_do_nothing())
-    position = db.session.get_one(ChangeReader, reader, with_for_update=True)
+    """The next changes for a reader, who is alone with them until the transaction ends.
+
+    Nothing while somebody else is at them: who has read how far is noted in the end, by have_read().
+    """
+    position = _position(reader)
+    if position is None:
+        return []
     columns = [CHANGES.c[name] for name in Recorded.__slots__]
-    rows = db.session.execute(
-        sa.select(*columns).where(Change.number > position.number).order_by(Change.number).limit(limit)
-    ).all()
-    if rows:
-        position.number = rows[-1].number
+    rows = db.session.execute(sa.select(*columns).where(Change.number > position).order_by(Change.number).limit(limit))
     return [Recorded(*row) for row in rows]
+
+
+def have_read(reader: str, number: int) -> None:
+    """Note that a reader has read up to a number."""
+    db.session.execute(sa.update(READERS).where(READERS.c.name == reader).values(number=number))
+
+
+def _position(reader: str) -> int | None:
+    """How far a reader has come, locked until the transaction ends; None where somebody else has locked it."""
+    locked = sa.select(READERS.c.number).where(READERS.c.name == reader).with_for_update(skip_locked=True)
+    number = db.session.scalar(locked)
+    if number is None:  # or there is no such reader yet
+        new = upsert(READERS, dialect()).values(name=reader, number=0).on_conflict_do_nothing()
+        number = db.session.scalar(new.returning(READERS.c.number))
+    return number
 
 
 def anything_unread(reader: str) -> bool:

@@ -4,7 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -15,14 +15,12 @@ from aggregator.models import Feed, Product
 from aggregator.services import price_series
 from aggregator.services.catalog_reads import product_json
 from aggregator.services.price_reads import text
-from aggregator.services.price_series import Series
 from aggregator.sql import Select, id_parameter
 
 AT_ONCE = 500
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-EVERYTHING = 2**31 - 1
+HISTORIES_AT_ONCE = 50  # each may have some thousand prices
 COLUMNS = (
-    *("id", "name", "description", "brand", "price", "stock", "rating"),
+    *("id", "name", "description", "brand", "category", "price", "stock", "rating"),
     *("lowest_price", "offer_count", "offers_synced_at", "created_at", "updated_at"),
 )
 HISTORY_COLUMNS = ("history_at", "history_price")
@@ -40,16 +38,16 @@ def count() -> int:
 def products(now: datetime, with_history: bool = False) -> Iterator[Exported]:
     """Every product, as the API shows it; with history, price_history tells what its lowest price has been, and when.
 
-    They come in the order of their ids, some hundred of them at a time: it does not matter how many there are.
+    They come in the order of their ids, some of them at a time: it does not matter how many there are.
     """
     after = UUID(int=0)
-    while rows := read(_products, after=str(after), limit=AT_ONCE):
-        for row in rows:
-            product = json.loads(row[0])
-            after = UUID(product["id"])
-            if with_history:
-                product["price_history"] = _history(after, now)
-            yield product
+    while rows := read(_products, after=str(after), limit=HISTORIES_AT_ONCE if with_history else AT_ONCE):
+        batch = {UUID(product["id"]): product for product in (json.loads(row[0]) for row in rows)}
+        after = max(batch)
+        if with_history:
+            for product_id, points in price_series.histories(list(batch), now).items():
+                batch[product_id]["price_history"] = [{"at": text(at), "price": price} for at, price in points]
+        yield from batch.values()
 
 
 def json_lines(products: Iterable[Exported]) -> Iterator[str]:
@@ -79,12 +77,10 @@ def _line(cells: Iterable[Any]) -> str:
 
 
 def _cell(value: Any) -> Any:
+    """A value as a cell has it; of a category, its slug."""
+    if isinstance(value, dict):
+        return value["slug"]
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
-
-
-def _history(product_id: UUID, now: datetime) -> list[dict[str, Any]]:
-    found = price_series.changes(Series.of_product(product_id), EPOCH, now, EVERYTHING)
-    return [{"at": text(at), "price": price} for at, price in found.points]
 
 
 def _products() -> Select:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from aggregator.database import db
 from aggregator.models import Category, ChangeKind, Feed, MovementKind, Product, Registration
 from aggregator.models.base import table_of
-from aggregator.services import changes, search, stock
+from aggregator.services import alerts, changes, search, stock
 from aggregator.services.catalog import SEARCHED
 from aggregator.services.product_rows import Rejected, Row
 from aggregator.sql import now_plus
@@ -76,6 +76,7 @@ def put(rows: Sequence[Row], now: datetime) -> Done:
     _add([draft for draft in drafts if draft.was is None], now)
     _update([draft for draft in drafts if draft.was is not None], now)
     search.index([draft.fields | {"id": draft.id} for draft in drafts if SEARCHED & draft.changed])
+    alerts.forget_in_categories([draft.id for draft in drafts if draft.was and "category_id" in draft.changed])
     before = {draft.id: draft.was["stock"] if draft.was else 0 for draft in drafts}
     stock.note(MovementKind.IMPORT, {draft.id: draft.fields["stock"] - before[draft.id] for draft in drafts}, now)
     added, updated = ([draft.id for draft in drafts if (draft.was is None) is new] for new in (True, False))
@@ -96,7 +97,7 @@ def _catalogue(rows: Sequence[Row]) -> _Catalogue:
         sa.select(PRODUCTS)
         .where(sa.or_(PRODUCTS.c.id.in_(ids), sa.and_(PRODUCTS.c.name.in_(names), PRODUCTS.c.deleted_at.is_(None))))
         .order_by(PRODUCTS.c.id)
-        .with_for_update()
+        .with_for_update(key_share=True)  # what refers to the products need not wait
     ).mappings()
     catalogue = _Catalogue()
     for product in found:

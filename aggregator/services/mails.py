@@ -10,17 +10,20 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
-from aggregator.database import db, read
-from aggregator.models import Channel, Delivery, Event, Feed, Product, ProductPricePoint, User
+from aggregator.database import db, dialect, read, read_at_length
+from aggregator.models import Channel, Delivery, Event, Feed, Product, ProductPricePoint, ToldDay, User
+from aggregator.models.base import table_of
 from aggregator.models.types import TIMESTAMP_FORMAT
 from aggregator.services import outbox
 from aggregator.services.outbox import Message
 from aggregator.services.price_reads import percent
-from aggregator.sql import Select, id_parameter, json_array, json_object, moment_parameter
+from aggregator.services.price_series import EPOCH
+from aggregator.sql import Select, id_parameter, json_array, json_object, moment_parameter, upsert
 
 DAILY_AT = time(8)
 BATCH = 500
 NEWS = timedelta(days=1)  # how far back the daily mail looks
+SHORTLY = timedelta(minutes=10)  # longer than any transaction, and than clocks differ
 SHOWN = 5  # of each kind of news
 
 SINCE = moment_parameter("since")
@@ -54,15 +57,31 @@ def day_to_tell(now: datetime, zone: ZoneInfo) -> Day | None:
 
 
 def anybody_waits(day: Day) -> bool:
-    """Whether somebody is to get the mail of a day who has not had it."""
-    began_at = day.began_at.strftime(TIMESTAMP_FORMAT)
-    return bool(read(_somebody_waits, began_at=began_at, suffix=_suffix(day)))
+    """Whether somebody is to get the mail of a day who has not had it.
+
+    Once everybody has been told, only those are looked at who have changed since: who has the mail keeps it, who
+    registers now gets none today, and who is activated has changed.
+    """
+    began_at, beginning = (moment.strftime(TIMESTAMP_FORMAT) for moment in (day.began_at, EPOCH))
+    date = day.date.isoformat()
+    return bool(read(_somebody_waits, began_at=began_at, suffix=_suffix(day), date=date, beginning=beginning))
 
 
 def _somebody_waits() -> Select:
-    return (
-        sa.select(User.id).where(_waits(moment_parameter("began_at"), sa.bindparam("suffix", type_=sa.String))).limit(1)
-    )
+    told = sa.select(ToldDay.everybody_by).where(ToldDay.date == sa.bindparam("date", type_=sa.String))
+    changed = User.updated_at >= sa.func.coalesce(told.scalar_subquery(), moment_parameter("beginning"))
+    waits = _waits(moment_parameter("began_at"), sa.bindparam("suffix", type_=sa.String))
+    return sa.select(User.id).where(changed, waits).limit(1)
+
+
+def note_told(day: Day, began_at: datetime) -> None:
+    """Note that the mail of a day is queued for all who were to get it when somebody began to look at all users.
+
+    Who was changed shortly before may have been committed only after the look, by a host whose clock differs.
+    """
+    told = upsert(table_of(ToldDay), dialect()).values(date=day.date.isoformat(), everybody_by=began_at - SHORTLY)
+    new = {"everybody_by": told.excluded.everybody_by}
+    db.session.execute(told.on_conflict_do_update(index_elements=["date"], set_=new))
 
 
 def _waits(began_at: Any, suffix: Any) -> sa.ColumnElement[bool]:
@@ -94,17 +113,18 @@ def queue_daily(day: Day, news: dict[str, Any], now: datetime, after: UUID | Non
 
 def daily_news(day: Day, currency: str, now: datetime) -> dict[str, Any]:
     """What the mail of a day tells, the same for everybody: what is new, and which prices fell the most."""
-    (row,) = read(_news, since=(now - NEWS).astimezone(UTC).strftime(TIMESTAMP_FORMAT))
-    largest = _loaded(row.largest)
+    since = (now - NEWS).astimezone(UTC).strftime(TIMESTAMP_FORMAT)
+    (row,) = read_at_length(_news().params(since=since))
+    largest = _loaded(row["largest"])
     for drop in largest:
         drop["change_percent"] = percent(drop["price"] - drop["price_before"], drop["price_before"])
     return {
         "date": day.date.isoformat(),
         "currency": currency,
-        "products": row.products,
-        "new": row.new,
-        "new_products": _loaded(row.newest),
-        "drops": row.drops,
+        "products": row["products"],
+        "new": row["new"],
+        "new_products": _loaded(row["newest"]),
+        "drops": row["drops"],
         "largest_drops": largest,
     }
 

@@ -20,6 +20,7 @@ CLAIM_SECONDS = 120.0
 PAUSES = (5.0, 300.0, 1_800.0, 7_200.0, 18_000.0, 36_000.0)
 KEPT = timedelta(days=30)
 EXPIRED_AT_ONCE = 1_000
+POSTPONED_AT_ONCE = 1_000
 MAX_ERROR = 500
 
 
@@ -52,6 +53,8 @@ class Claimed:
 def queue(messages: Sequence[Message], now: datetime) -> int:
     """Have messages delivered as soon as the transaction is committed, and count those that were new."""
     due_at = database_now()
+    payloads = {id(message.payload): message.payload for message in messages}  # several webhooks are told the same
+    texts = {key: json.dumps(payload, separators=(",", ":")) for key, payload in payloads.items()}
     rows = [
         {
             "id": uuid4(),
@@ -60,7 +63,7 @@ def queue(messages: Sequence[Message], now: datetime) -> int:
             "event": message.event,
             "user_id": message.user_id,
             "webhook_id": message.webhook_id,
-            "payload": json.dumps(message.payload, separators=(",", ":")),
+            "payload": texts[id(message.payload)],
             "status": DeliveryStatus.PENDING,
             "attempts": 0,
             "due_at": due_at,
@@ -115,6 +118,22 @@ def claim_due(claim: str, channel: Channel, limit: int, busy: Collection[UUID] =
         Claimed(claim, id, event, user_id, webhook_id, json.loads(payload), attempts, created_at)
         for id, event, user_id, webhook_id, payload, attempts, created_at in claimed
     ]
+
+
+def postpone(webhook_ids: Collection[UUID], seconds: float, but: int) -> None:
+    """Have what is due for webhooks wait for so long, up to a batch; of each webhook the first few stay due."""
+    row = DELIVERIES.c
+    place = sa.func.row_number().over(partition_by=Delivery.webhook_id, order_by=(Delivery.due_at, Delivery.id))
+    due = sa.select(Delivery.id, place.label("place")).where(
+        _is_due(Channel.WEBHOOK), Delivery.webhook_id.in_(webhook_ids)
+    )
+    ranked = due.subquery("ranked").c
+    late = sa.select(ranked.id).where(ranked.place > but).order_by(ranked.id).limit(POSTPONED_AT_ONCE)
+    # Asked once more of the row itself: another worker may have claimed it meanwhile.
+    still_free = sa.and_(
+        row.status == DeliveryStatus.PENDING, sa.or_(row.claimed_until.is_(None), row.claimed_until < now_plus(0))
+    )
+    db.session.execute(sa.update(DELIVERIES).where(row.id.in_(late), still_free).values(due_at=now_plus(seconds)))
 
 
 def delivered(delivery: Claimed, now: datetime, status_code: int | None = None) -> bool:

@@ -5,6 +5,7 @@ bucket. Of the points before it only the last is left, which is the price in for
 """
 
 from functools import cache
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.sql.selectable import CTE
@@ -60,6 +61,32 @@ def changes(kind: Kind) -> Select:
         sa.select(seen.c.at, seen.c.price).where(is_other).order_by(seen.c.at).limit(sa.bindparam("limit")).subquery()
     )
     return _after_buckets(tables(kind), sa.select(some.c.at.label("since"), some.c.price.label("first_price")))
+
+
+@cache
+def keys(kind: Kind, dialect: str) -> Rows:
+    """The keys that histories() takes."""
+    return Rows(dialect, key=tables(kind).key_type)
+
+
+def histories(kind: Kind, dialect: str) -> Select:
+    """Of some series all buckets that begin before until, and then each point that is in none, with their keys."""
+    t, asked = tables(kind), keys(kind, dialect)
+    key, bucket = asked.columns.key, t.buckets.c
+    buckets = _columns(t) | {"key": sa.cast(key, sa.Text)}
+    of_series = sa.select(bucket.ends_at).where(t.bucket_key == key).order_by(bucket.starts_at.desc()).limit(1)
+    end = of_series.correlate(asked.table).scalar_subquery()
+    point = {"key": sa.cast(key, sa.Text), "since": microseconds(t.at), "first_price": t.price}
+    rest = [point.get(name, sa.cast(sa.null(), column.type)).label(name) for name, column in buckets.items()]
+    both = sa.union_all(
+        sa.select(*(column.label(name) for name, column in buckets.items()))
+        .join_from(asked.table, t.buckets, t.bucket_key == key)
+        .where(bucket.starts_at < UNTIL),
+        sa.select(*rest)
+        .join_from(asked.table, t.points, t.point_key == key)
+        .where(t.at < UNTIL, sa.or_(end.is_(None), t.at > end)),
+    ).subquery("both")
+    return sa.select(both).order_by(both.c.key, both.c.until.is_(None), both.c.since)
 
 
 def anything_before(kind: Kind) -> Select:
@@ -127,8 +154,18 @@ def _by_mark(priced: sa.Subquery) -> Select:
 
 def _after_buckets(t: Tables, rows: Select) -> Select:
     """Buckets, and after them rows that have some of their columns; what has no end is no bucket."""
+    columns = _columns(t)
+    buckets = sa.select(*(column.label(name) for name, column in columns.items())).where(_in_period(t))
+    found = rows.subquery("found").c
+    rest = [found[name] if name in found else sa.cast(sa.null(), columns[name].type).label(name) for name in columns]
+    both = sa.union_all(buckets, sa.select(*rest)).subquery("both")
+    return sa.select(both).order_by(both.c.until.is_(None), both.c.since)
+
+
+def _columns(t: Tables) -> dict[str, sa.ColumnElement[Any]]:
+    """What is told of a bucket."""
     bucket = t.buckets.c
-    columns: dict[str, sa.ColumnElement[object]] = {
+    return {
         "since": microseconds(bucket.starts_at),
         "until": microseconds(bucket.ends_at),
         "low": bucket.low,
@@ -140,11 +177,6 @@ def _after_buckets(t: Tables, rows: Select) -> Select:
         "last_until": microseconds(bucket.last_until),
         "last_price": bucket.last_price,
     }
-    buckets = sa.select(*(column.label(name) for name, column in columns.items())).where(_in_period(t))
-    found = rows.subquery("found").c
-    rest = [found[name] if name in found else sa.cast(sa.null(), columns[name].type).label(name) for name in columns]
-    both = sa.union_all(buckets, sa.select(*rest)).subquery("both")
-    return sa.select(both).order_by(both.c.until.is_(None), both.c.since)
 
 
 def _in_period(t: Tables) -> sa.ColumnElement[bool]:

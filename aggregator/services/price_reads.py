@@ -11,7 +11,7 @@ from typing import Any
 
 from aggregator.errors import Invalid
 from aggregator.services import price_series
-from aggregator.services.price_series import Series, Stretch, microsecond, moment
+from aggregator.services.price_series import DAY, HOUR, Series, Stretch, microsecond, moment
 
 MAX_POINTS = 10_000
 USUAL = timedelta(days=30)
@@ -25,7 +25,7 @@ class Interval(StrEnum):
     DAY = "day"
 
 
-LENGTH = {Interval.HOUR: 3_600_000_000, Interval.DAY: 86_400_000_000}  # microseconds
+LENGTH = {Interval.HOUR: HOUR, Interval.DAY: DAY}
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def trend(series: Series, period: Period) -> str:
 
 
 def percent(change: int, base: int) -> float | None:
-    """A change in percent of base, rounded half up to two decimals; None for a base of 0."""
+    """A change in percent of base, rounded to two decimals, halves away from zero; None for a base of 0."""
     return None if base == 0 else rounded(100 * change, base)
 
 
@@ -131,7 +131,7 @@ def priced(at: int | None, price: int | None) -> dict[str, Any] | None:
 
 
 def _average(stretch: Stretch) -> float | None:
-    """The average price, each weighted by how long it was asked, rounded half up to two decimals."""
+    """The average price, each weighted by how long it was asked; two decimals, halves away from zero."""
     if stretch.weighted is None:
         return None
     return rounded(stretch.weighted, stretch.had)

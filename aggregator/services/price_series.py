@@ -12,7 +12,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import chain, pairwise
+from itertools import chain, groupby, pairwise
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -24,6 +24,7 @@ from aggregator.sql import Row
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
+HOUR, DAY = 3_600_000_000, 86_400_000_000  # microseconds
 
 Change = tuple[int, int | None]  # a moment, and the price from then on; None where nothing is to be had
 
@@ -129,14 +130,34 @@ def changes(series: Series, since: datetime, until: datetime, limit: int) -> Cha
     """
     first, last = microsecond(since), microsecond(until)
     buckets, rows = _split(read(price_queries.changes, series.kind, **_parameters(series, first, last), limit=limit))
+    found = _joined(first, last, buckets, [(row.since, row.first_price) for row in rows])
+    return Changes(found.since, found.until, found.points[:limit])
+
+
+def histories(product_ids: Sequence[UUID], until: datetime) -> dict[UUID, list[Change]]:
+    """All changes of the lowest prices of products before a moment, as changes() tells them, in one query."""
+    dialect, last = reader_dialect(), microsecond(until)
+    keys = price_queries.keys(Kind.PRODUCT, dialect).parameters([str(product_id) for product_id in product_ids])
+    rows = read(price_queries.histories, Kind.PRODUCT, dialect, **keys, until=_text(last))
+    found: dict[UUID, list[Change]] = {product_id: [] for product_id in product_ids}
+    for key, of_series in groupby(rows, lambda row: row.key):
+        buckets, points = _split(list(of_series))
+        in_force = [(bucket.until, bucket.last) for bucket in buckets[-1:]]
+        known = _joined(0, last, buckets, [*in_force, *((row.since, row.first_price) for row in points)])
+        found[UUID(key)] = known.points
+    return found
+
+
+def _joined(first: int, last: int, buckets: Sequence[Stretch], points: Sequence[Change]) -> Changes:
+    """The changes that are known between two moments: of the buckets, and of the points from the last one's end on."""
     pieces: list[Stretch] = []
     if buckets:  # the price in force at the end of the last one is the first of the points
-        pieces += _without_gaps(buckets, [max(first, buckets[0].since), min(rows[0].since, last)])
+        pieces += _without_gaps(buckets, [max(first, buckets[0].since), min(points[0][0], last)])
     known = [change for piece in pieces for change in _told(piece)]
-    known += [(row.since, row.first_price) for row in rows if row.since < last]
+    known += [point for point in points if point[0] < last]
     others = [new for old, new in zip([None, *known], known, strict=False) if old is None or old[1] != new[1]]
     begin, end = min([first, *(piece.since for piece in pieces)]), max([last, *(piece.until for piece in pieces)])
-    return Changes(begin, end, others[:limit])
+    return Changes(begin, end, others)
 
 
 def price_at(series: Series, microsecond: int) -> int | None:
@@ -175,7 +196,7 @@ def _split(rows: Sequence[Row]) -> tuple[list[Stretch], Sequence[Row]]:
 
 
 def _stretch(row: Row, until: int) -> Stretch:
-    since, _, low, high, weighted, had, *ends = row
+    since, _, low, high, weighted, had, *ends = row[:10]
     return Stretch(since, until, low, high, None if weighted is None else int(weighted), had or 0, *ends)
 
 

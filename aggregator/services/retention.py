@@ -6,17 +6,16 @@ transaction, and what is in a bucket is seen from the buckets themselves.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from aggregator.database import db, dialect, one_at_a_time, read, tune_for_batches
 from aggregator.services import roll_ups
+from aggregator.services.price_series import EPOCH, MICROSECOND
 from aggregator.services.price_tables import Key, Kind
-from aggregator.services.roll_ups import Level
+from aggregator.services.roll_ups import LENGTH, Level
 
 SERIES_AT_ONCE = {"sqlite": 50, "postgresql": 400}  # SQLite has one writer, and the sync must get its turn
 ENTRIES_AT_ONCE = 100  # of a series; what it has more of is left for the next batch
-LENGTH = {Level.POINTS: timedelta(hours=1), Level.HOURS: timedelta(days=1)}
-BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 Span = tuple[Key, datetime, datetime, datetime]  # a series, the entry before, and from and until when
 
@@ -67,7 +66,7 @@ def roll_up(kind: Kind, level: Level, keys: Sequence[Key], cut: datetime) -> int
 def _spans(kind: Kind, level: Level, keys: Sequence[Key], cut: datetime) -> list[Span]:
     """Which of the series have something to be rolled up, and from and until when to do it now."""
     rows, statement = roll_ups.work(kind, level, dialect())
-    values = {"cut": cut, "beginning": BEGINNING, "limit": ENTRIES_AT_ONCE}
+    values = {"cut": cut, "beginning": EPOCH, "limit": ENTRIES_AT_ONCE}
     found = db.session.connection().execute(statement, rows.parameters(keys) | values)
     spans = [
         (key, before or first, first, _end(level, cut, first, nth, point)) for key, before, first, nth, point in found
@@ -80,7 +79,7 @@ def _end(level: Level, cut: datetime, first: datetime, nth: datetime | None, poi
         cut = min(cut, _floor(point, level))  # a day is made of all its hours
     if nth is None or nth >= cut:
         return cut
-    return max(_floor(nth, level), _floor(first, level) + LENGTH[level])
+    return max(_floor(nth, level), _floor(first, level) + LENGTH[level] * MICROSECOND)
 
 
 def _floor(moment: datetime, level: Level) -> datetime:

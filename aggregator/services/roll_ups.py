@@ -14,10 +14,10 @@ from sqlalchemy.sql.selectable import CTE
 
 from aggregator.models.types import UTCDateTime, WholeNumber
 from aggregator.services.price_queries import PLACE
+from aggregator.services.price_series import DAY, HOUR
 from aggregator.services.price_tables import Kind, Tables, tables
 from aggregator.sql import Rows, microseconds, moment_of, sum_of_products, upsert
 
-HOUR, DAY = 3_600_000_000, 86_400_000_000  # microseconds
 CUT, BEGINNING = sa.bindparam("cut", type_=UTCDateTime()), sa.bindparam("beginning", type_=UTCDateTime())
 LIMIT = sa.bindparam("limit", type_=sa.Integer)
 

@@ -12,6 +12,7 @@ from aggregator.models import Delivery, DeliveryStatus, Subscription, Webhook
 from aggregator.models.base import table_of
 from aggregator.services import listing, paging
 from aggregator.services.listing import Listing, Page
+from aggregator.services.webhooks import is_there
 from aggregator.sql import Select, id_parameter, json_array, json_bool, json_object, json_text, json_time
 
 
@@ -70,6 +71,7 @@ WEBHOOKS = Listing(
     tie_kind=paging.is_uuid,
     default_sort="created_at",
     filters={"user_id": Webhook.user_id == id_parameter("user_id")},
+    always=(is_there(),),
 )
 DELIVERIES = Listing(
     source=table_of(Delivery),
@@ -101,7 +103,7 @@ def find(user_id: UUID, webhook_id: UUID, with_secret: bool = False) -> str:
 
 def _webhook(with_secret: bool) -> Select:
     return sa.select(sa.cast(webhook_json(with_secret), sa.Text)).where(
-        Webhook.id == id_parameter("id"), Webhook.user_id == id_parameter("user")
+        Webhook.id == id_parameter("id"), Webhook.user_id == id_parameter("user"), is_there()
     )
 
 
@@ -128,5 +130,6 @@ def _delivery() -> Select:
             Delivery.id == id_parameter("id"),
             Delivery.webhook_id == id_parameter("webhook"),
             Webhook.user_id == id_parameter("user"),
+            is_there(),
         )
     )

@@ -3,6 +3,7 @@
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import cache
 from secrets import token_bytes
 from typing import Any
 from uuid import UUID, uuid4
@@ -10,23 +11,28 @@ from uuid import UUID, uuid4
 import sqlalchemy as sa
 
 from aggregator.clients.addresses import AddressRules
-from aggregator.database import db
+from aggregator.database import db, dialect
 from aggregator.errors import Conflict, Invalid, NotFound
 from aggregator.models import Channel, Delivery, DeliveryStatus, Event, Subscription, User, Webhook
 from aggregator.models.outbox import URL_LENGTH
+from aggregator.models.types import GUID
 from aggregator.services import accounts, outbox
 from aggregator.services.outbox import Message
+from aggregator.sql import Rows
 
 MAX_WEBHOOKS = 10
 OLD_SECRET_LASTS = timedelta(hours=24)
 ENDED_AT_ONCE = 1_000
+EXPIRED_AT_ONCE = 1_000
 DISABLED = "disabled"
+
+Told = tuple[str, Mapping[str, Any]]  # a key, and the data
 
 
 def add(user_id: UUID, fields: Mapping[str, Any], rules: AddressRules, now: datetime) -> UUID:
     """A new webhook of a user. Conflict where they have as many as they may have."""
     accounts.get(user_id)  # locks: two requests at once must not both find room for one
-    count = db.session.scalar(sa.select(sa.func.count()).where(Webhook.user_id == user_id))
+    count = db.session.scalar(sa.select(sa.func.count()).where(Webhook.user_id == user_id, is_there()))
     if count is not None and count >= MAX_WEBHOOKS:
         raise Conflict(f"You have {MAX_WEBHOOKS} webhooks already; delete one first.")
     webhook = Webhook(
@@ -61,11 +67,31 @@ def change(user_id: UUID, webhook_id: UUID, fields: Mapping[str, Any], rules: Ad
     db.session.flush()
 
 
-def remove(user_id: UUID, webhook_id: UUID) -> None:
-    """Delete a webhook, and what was sent or is still to be sent there."""
-    gone = sa.delete(Webhook).where(Webhook.id == webhook_id, Webhook.user_id == user_id).returning(Webhook.id)
-    if db.session.scalar(gone) is None:
-        raise _no_such_webhook()
+def remove(user_id: UUID, webhook_id: UUID, now: datetime) -> None:
+    """Delete a webhook, and what is still to be sent there; its log is not seen any more, and goes bit by bit.
+
+    There may be a hundred thousand deliveries in it.
+    """
+    webhook = _get(user_id, webhook_id)
+    webhook.enabled, webhook.deleted_at, webhook.updated_at = False, now, now
+    webhook.secret, webhook.old_secret, webhook.old_secret_until = "", None, None
+    db.session.execute(sa.delete(Subscription).where(Subscription.webhook_id == webhook_id))
+    db.session.flush()
+    end_pending(webhook_id, now)
+
+
+def expire_log(_: datetime) -> int:
+    """Forget some of what was sent to deleted webhooks, up to a batch, and count it."""
+    deleted = sa.select(Webhook.id).where(Webhook.deleted_at.is_not(None))
+    some = sa.select(Delivery.id).where(Delivery.webhook_id.in_(deleted)).limit(EXPIRED_AT_ONCE)
+    return len(db.session.execute(sa.delete(Delivery).where(Delivery.id.in_(some)).returning(Delivery.id)).all())
+
+
+def expire(_: datetime) -> int:
+    """Forget some of the deleted webhooks to which nothing was sent that is still known, and count them."""
+    known = sa.exists().where(Delivery.webhook_id == Webhook.id)
+    some = sa.select(Webhook.id).where(Webhook.deleted_at.is_not(None), ~known).limit(EXPIRED_AT_ONCE)
+    return len(db.session.execute(sa.delete(Webhook).where(Webhook.id.in_(some)).returning(Webhook.id)).all())
 
 
 def rotate_secret(user_id: UUID, webhook_id: UUID, now: datetime) -> None:
@@ -95,22 +121,14 @@ def redeliver(user_id: UUID, webhook_id: UUID, delivery_id: UUID) -> None:
         raise NotFound("There is no such delivery.")
 
 
-def messages(event: Event, told: Sequence[tuple[str, Mapping[str, Any]]], user_id: UUID | None = None) -> list[Message]:
+def messages(event: Event, told: Sequence[Told], user_id: UUID | None = None) -> list[Message]:
     """What to queue so that each enabled webhook with a subscription is told of an event: once for each key.
 
-    told are pairs of a key and the data. With user_id, only that user's webhooks are told. Until the transaction
-    ends, none of them can be deleted.
+    With user_id, only that user's webhooks are told. Until the transaction ends, none of them can be deleted.
     """
     if not told:
         return []
-    subscribed = (
-        sa.select(Webhook.id, Webhook.user_id)
-        .join(Subscription, Subscription.webhook_id == Webhook.id)
-        .join(User, User.id == Webhook.user_id)
-        .where(Subscription.event == event, Webhook.enabled, User.active)
-        .order_by(Webhook.id)
-        .with_for_update(read=True, key_share=True, of=Webhook)
-    )
+    subscribed = _subscribed(event)
     if user_id is not None:
         subscribed = subscribed.where(Webhook.user_id == user_id)
     return [
@@ -120,8 +138,38 @@ def messages(event: Event, told: Sequence[tuple[str, Mapping[str, Any]]], user_i
     ]
 
 
+def own_messages(event: Event, told: Mapping[UUID, Sequence[Told]]) -> list[Message]:
+    """The same where each user is told something else."""
+    if not told:
+        return []
+    rows, statement = _subscribed_of(event, dialect())
+    found = db.session.connection().execute(statement, rows.parameters([str(user_id) for user_id in told])).all()
+    return [
+        Message(Channel.WEBHOOK, event, owner, data, webhook_id, f"{key}:{webhook_id}")
+        for webhook_id, owner in found
+        for key, data in told[owner]
+    ]
+
+
+@cache
+def _subscribed_of(event: Event, dialect: str) -> tuple[Rows, sa.Executable]:
+    rows = Rows(dialect, user_id=GUID())
+    return rows, _subscribed(event).where(Webhook.user_id.in_(sa.select(rows.columns.user_id)))
+
+
+def _subscribed(event: Event) -> sa.Select[tuple[UUID, UUID]]:
+    return (
+        sa.select(Webhook.id, Webhook.user_id)
+        .join(Subscription, Subscription.webhook_id == Webhook.id)
+        .join(User, User.id == Webhook.user_id)
+        .where(Subscription.event == event, Webhook.enabled, User.active)
+        .order_by(Webhook.id)
+        .with_for_update(read=True, key_share=True, of=Webhook)
+    )
+
+
 def end_pending(webhook_id: UUID, now: datetime) -> None:
-    """End what waits to be sent to a disabled webhook, up to a batch; the rest ends when it is due."""
+    """End what waits for a webhook that is disabled or deleted, up to a batch; the rest ends when it is due."""
     pending = (
         sa.select(Delivery.id)
         .where(Delivery.webhook_id == webhook_id, Delivery.status == DeliveryStatus.PENDING)
@@ -137,20 +185,21 @@ def end_pending(webhook_id: UUID, now: datetime) -> None:
     )
 
 
+def is_there() -> sa.ColumnElement[bool]:
+    """Whether a webhook has not been deleted."""
+    return Webhook.deleted_at.is_(None)
+
+
 def _get(user_id: UUID, webhook_id: UUID) -> Webhook:
     """A webhook of a user, locked until the transaction ends. NotFound where they have none of that id."""
     webhook = db.session.scalar(
         sa.select(Webhook)
-        .where(Webhook.id == webhook_id, Webhook.user_id == user_id)
+        .where(Webhook.id == webhook_id, Webhook.user_id == user_id, is_there())
         .with_for_update(key_share=True)  # what is being queued for it need not wait
     )
     if webhook is None:
-        raise _no_such_webhook()
+        raise NotFound("There is no such webhook.")
     return webhook
-
-
-def _no_such_webhook() -> NotFound:
-    return NotFound("There is no such webhook.")
 
 
 def _require_enabled(webhook: Webhook) -> None:

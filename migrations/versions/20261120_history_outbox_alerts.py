@@ -166,6 +166,7 @@ def upgrade():
     sa.Column('failing_since', UTCDateTime(), nullable=True),
     sa.Column('created_at', UTCDateTime(), nullable=False),
     sa.Column('updated_at', UTCDateTime(), nullable=False),
+    sa.Column('deleted_at', UTCDateTime(), nullable=True),
     sa.CheckConstraint('length(url) <= 2000', name=op.f('ck_webhooks_url_length')),
     sa.ForeignKeyConstraint(['user_id'], ['users.id'], name=op.f('fk_webhooks_user_id_users')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_webhooks'))
@@ -198,7 +199,7 @@ def upgrade():
     )
     with op.batch_alter_table('deliveries', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_deliveries_created_at'), ['created_at'], unique=False)
-        batch_op.create_index('ix_deliveries_due', ['due_at'], unique=False, postgresql_where=sa.text("status = 'pending'"), sqlite_where=sa.text("status = 'pending'"))
+        batch_op.create_index('ix_deliveries_due', ['channel', 'due_at'], unique=False, postgresql_where=sa.text("status = 'pending'"), sqlite_where=sa.text("status = 'pending'"))
         batch_op.create_index(batch_op.f('ix_deliveries_user_id'), ['user_id'], unique=False)
         batch_op.create_index(batch_op.f('ix_deliveries_webhook_id_created_at'), ['webhook_id', 'created_at'], unique=False)
 
@@ -211,9 +212,21 @@ def upgrade():
     with op.batch_alter_table('subscriptions', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_subscriptions_event'), ['event'], unique=False)
 
+    op.create_table('told_days',
+    sa.Column('date', sa.String(length=10), nullable=False),
+    sa.Column('everybody_by', UTCDateTime(), nullable=False),
+    sa.PrimaryKeyConstraint('date', name=op.f('pk_told_days'))
+    )
+    with op.batch_alter_table('users', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_users_updated_at'), ['updated_at'], unique=False)
+
 
 
 def downgrade():
+    with op.batch_alter_table('users', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_users_updated_at'))
+
+    op.drop_table('told_days')
     with op.batch_alter_table('subscriptions', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_subscriptions_event'))
 

@@ -104,10 +104,20 @@ class TestCreate:
             "Nobody would be told: by_mail, by_webhook, or both.",
         )
 
+    def test_refuses_the_same_once_more(self, customer, product_id):
+        alert = {"product_id": product_id, "kind": "change", "percent": 5}
+        assert customer.post(URL, json=alert).status_code == 201
+
+        response = customer.post(URL, json=alert | {"direction": "both", "by_webhook": True})
+
+        assert (response.status_code, response.json["detail"]) == (409, "You have this alert already.")
+        assert customer.post(URL, json=alert | {"direction": "down"}).status_code == 201
+        assert len(customer.get(URL).json) == 2
+
 
 class TestList:
     def test_shows_ones_own_the_newest_first(self, app, customer, user_id, product_id):
-        mine = [str(make_alert(app, user_id, product_id)) for _ in range(3)]
+        mine = [str(make_alert(app, user_id, product_id, AlertKind.NEW_LOW, days=days)) for days in range(1, 4)]
         make_alert(app, make_user(app), product_id)
 
         assert [alert["id"] for alert in customer.get(URL).json] == mine[::-1]
@@ -134,6 +144,21 @@ class TestChange:
         after = customer.patch(f"{URL}/{alert_id}", json={"target": 1200}).json
 
         assert after == before | {"target": 1200, "updated_at": after["updated_at"]}
+
+    def test_of_nothing_changes_nothing(self, app, customer, user_id, product_id):
+        alert_id = make_alert(app, user_id, product_id, AlertKind.BELOW, target=1500)
+        before = customer.get(f"{URL}/{alert_id}").json
+
+        assert customer.patch(f"{URL}/{alert_id}", json={}).json == before
+
+    def test_that_makes_it_the_same_as_another_one_is_refused(self, app, customer, user_id, product_id):
+        make_alert(app, user_id, product_id, AlertKind.BELOW, target=1500)
+        alert_id = make_alert(app, user_id, product_id, AlertKind.BELOW, target=1400)
+
+        response = customer.patch(f"{URL}/{alert_id}", json={"target": 1500})
+
+        assert (response.status_code, response.json["detail"]) == (409, "You have this alert already.")
+        assert customer.get(f"{URL}/{alert_id}").json["target"] == 1400
 
     @pytest.mark.parametrize("fields", [{"kind": "sold_out"}, {"product_id": str(uuid4())}, {"percent": 5}])
     def test_of_its_kind_or_product_is_not_possible(self, app, customer, user_id, product_id, fields):

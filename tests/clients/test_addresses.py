@@ -33,6 +33,7 @@ REFUSED = {
         "https://0.0.0.0/",
         "https://10.0.0.1/",
         "https://100.64.0.1/",
+        "https://168.63.129.16/",
         "https://169.254.169.254/latest/meta-data/",
         "https://172.16.0.1/",
         "https://192.0.0.1/",
@@ -80,6 +81,10 @@ REFUSED = {
         "https://metadata.google.internal/",
         "https://router.lan/",
         "https://nas.home.arpa/",
+        "https://1.0.0.127.in-addr.arpa/",
+        "https://orders.shop.svc/",
+        "https://shop.test/",
+        "https://shop.onion/",
         "https://metadata/",
     ],
     NOT_A_URL: [
@@ -164,6 +169,8 @@ class TestUrls:
             ("https://[2606:4700:0::1111]/", "https://[2606:4700::1111]/"),
             ("https://localhost.example.com/", None),
             ("https://my.notlocal/", None),
+            ("https://test.example.com/", None),
+            ("https://svc.latest/", None),
         ],
     )
     def test_in_the_public_internet_are_spelled_in_one_way(self, url, spelled):
@@ -201,6 +208,7 @@ class TestAddresses:
         edges = {
             "9.255.255.255 11.0.0.0": True,
             "10.0.0.0 10.255.255.255": False,
+            "168.63.129.15 168.63.129.17": True,
             "100.63.255.255 100.128.0.0": True,
             "100.64.0.0 100.127.255.255": False,
             "172.15.255.255 172.32.0.0": True,

@@ -292,11 +292,12 @@ class TestWhatHappensMeanwhile:
     def test_a_webhook_that_is_deleted_harms_nobody(self, app, user_id):
         def delete(webhook_id: UUID) -> None:
             with app.app_context():
-                in_transaction(lambda: webhooks.remove(user_id, webhook_id))
+                in_transaction(lambda: webhooks.remove(user_id, webhook_id, utcnow()))
 
         self.during(app, user_id, delete, http(410))
 
-        assert (stored(app, Webhook), stored(app, Delivery)) == ([], [])
+        assert (the_webhook(app).deleted_at is None, the_webhook(app).disabled_reason) == (False, None)
+        assert (the_delivery(app).status, the_delivery(app).error) == (DeliveryStatus.FAILED, "disabled")
 
     def test_a_webhook_that_leads_elsewhere_by_now_is_not_blamed(self, app, user_id):
         self.during(app, user_id, lambda _: edit(app, Webhook, url="https://new.example/"), http(410))
@@ -387,6 +388,19 @@ class TestManyAtOnce:
             assert deliver(app) == {"failed": 12}
 
         assert most == 1
+
+    def test_most_of_what_waits_for_one_that_fails_is_not_due_for_a_while(self, app, user_id, monkeypatch):
+        monkeypatch.setattr(flow, "DUE_OF_SLOW", 5)
+        with wire(says(http(500))) as server:
+            webhook_id = make_webhook(app, user_id, server.url, failing_since=utcnow())
+            for _ in range(12):
+                make_delivery(app, webhook_id)
+            assert deliver(app) == {"failed": 9}  # the four that waited, and those five
+
+        left = stored(app, Delivery, Delivery.attempts == 0)
+        assert len(left) == 3
+        assert {delivery.claimed_by for delivery in left} == {None}
+        assert all(50 < (delivery.due_at - utcnow()).total_seconds() <= 60 for delivery in left)
 
     def test_two_workers_share_the_work_and_double_nothing(self, make_sender, app, user_id):
         with wire(OK) as server:

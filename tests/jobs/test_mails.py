@@ -14,7 +14,7 @@ from aggregator.jobs import mails as jobs
 from aggregator.jobs.run import Run
 from aggregator.jobs.runner import run_job
 from aggregator.jobs.timetable import JOBS
-from aggregator.models import Delivery, DeliveryStatus, JobRun, User
+from aggregator.models import Delivery, DeliveryStatus, JobRun, ToldDay, User
 from tests.builders import edit, make_product, make_user, stored, sync
 from tests.conftest import signed_in
 from tests.mail_server import Inbox, mail_server
@@ -140,6 +140,21 @@ class TestTheDailyMail:
         assert tick(again) == {"queued": 3}
         assert tick(make_app(timezone="Europe/Prague")) is None
         assert Counter(delivery.user_id for delivery in stored(app, Delivery)).most_common(1)[0][1] == 1
+
+    def test_notes_that_everybody_was_told_only_where_that_is_so(self, app, clock):
+        make_user(app)
+        clock(self.EIGHT)
+        run = Run()
+        run.alive = run.stop.set
+        with app.app_context():
+            jobs.queue_daily(run)
+        assert stored(app, ToldDay) == []
+
+        with app.app_context():
+            jobs.queue_daily(Run())
+        assert [(told.date, told.everybody_by) for told in stored(app, ToldDay)] == [
+            ("2026-05-04", self.EIGHT - timedelta(minutes=10))
+        ]
 
     def test_is_not_doubled_by_a_clock_that_jumps(self, app, clock):
         make_user(app)

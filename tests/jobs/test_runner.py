@@ -28,15 +28,20 @@ from aggregator.models import (
     RunStatus,
     SignIn,
     User,
+    Webhook,
     Worker,
 )
 from aggregator.services import access, jobs, limits, outbox, sign_ins
 from aggregator.services.outbox import Message
-from tests.builders import LONG_AGO, edit, make_product, make_user, stored
+from tests.builders import LONG_AGO, edit, make_delivery, make_product, make_user, make_webhook, stored
 from tests.flows.passes import hasty
 
 NOTHING_OLD = dict.fromkeys(
-    ("idempotency_keys", "deliveries", "changes", "job_runs", "rate_limits", "sign_ins", "workers"), 0
+    (
+        *("idempotency_keys", "deliveries", "webhooks", "changes", "job_runs", "rate_limits", "sign_ins"),
+        *("images", "lost_image_files", "workers"),
+    ),
+    0,
 )
 
 
@@ -151,6 +156,7 @@ class TestTheTimetable:
             "announce": 1,
             "send-mails": 1,
             "send-webhooks": 1,
+            "make-images": 1,
             "daily-mail": 30,
             "clean-up": 3600,
             "roll-up-prices": 3600,
@@ -201,6 +207,17 @@ class TestTheTimetable:
 
         assert run_once(app, JOBS["clean-up"]) == NOTHING_OLD | {"deliveries": 1}
         assert {row.key for row in stored(app, Delivery)} == {"pending", "young"}
+
+    def test_cleaning_up_forgets_deleted_webhooks_with_all_that_was_sent_there(self, app):
+        user_id = make_user(app)
+        deleted, other = make_webhook(app, user_id), make_webhook(app, user_id)
+        for webhook_id in (deleted, deleted, other):
+            make_delivery(app, webhook_id, created_at=utcnow())
+        edit(app, Webhook, Webhook.id == deleted, deleted_at=utcnow())
+
+        assert run_once(app, JOBS["clean-up"]) == NOTHING_OLD | {"deliveries": 2, "webhooks": 1}
+        assert [row.id for row in stored(app, Webhook)] == [other]
+        assert [row.webhook_id for row in stored(app, Delivery)] == [other]
 
 
 class TestTheRunner:

@@ -16,6 +16,7 @@ def test_what_is_left_out_of_a_new_product_has_a_default():
     assert ProductInputSchema().load(MINIMAL) == {
         **MINIMAL,
         "brand": None,
+        "category_id": None,
         "price": None,
         "stock": 0,
         "rating": None,

@@ -8,7 +8,7 @@ from aggregator.schemas.accounts import UsersQuerySchema
 from aggregator.schemas.catalog import ProductQuerySchema
 from aggregator.schemas.offers import OffersQuerySchema, ProductOffersQuerySchema
 from aggregator.services.account_reads import USERS
-from aggregator.services.catalog_reads import PRODUCTS
+from aggregator.services.catalog_list import PRODUCTS
 from aggregator.services.offer_reads import OF_A_PRODUCT, OF_ALL_PRODUCTS
 
 LISTS = [

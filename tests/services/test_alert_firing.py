@@ -1,16 +1,18 @@
 """What a sync changes reaches the alerts that watch it."""
 
 import json
+from collections import Counter
 from datetime import timedelta
 from uuid import UUID
 
 import pytest
+import sqlalchemy as sa
 from flask import Flask
 
 from aggregator.database import db, in_transaction, transaction
 from aggregator.models import Alert, AlertKind, AlertState, Category, Channel, Delivery, Product, User
 from aggregator.services import announcements, catalog
-from tests.builders import edit, make_alert, make_product, make_user, offer_id, stored, sync
+from tests.builders import edit, make_alert, make_product, make_user, make_webhook, offer_id, stored, sync
 
 pytestmark = pytest.mark.usefixtures("context")
 K = AlertKind
@@ -104,6 +106,48 @@ class TestEveryKind:
         announce(walk.now)
 
         assert prices(app) == [(100, 100)]
+
+    @pytest.mark.parametrize("at_once", [True, False])
+    @pytest.mark.parametrize(
+        ("offers", "expected"),
+        [
+            # B takes over when A is sold out, not when A becomes dearer.
+            ([{A: (90, 1), B: (110, 1)}, {A: (95, 1), B: (110, 1)}, {A: (95, 0), B: (110, 1)}], [(95, 110)]),
+            # Nothing is to be had in between.
+            ([{A: (90, 1), B: (110, 0)}, {A: (90, 0), B: (110, 0)}, {A: (90, 0), B: (110, 1)}], [(None, 110)]),
+            # There and back again.
+            (
+                [{A: (90, 1), B: (110, 1)}, {A: (90, 1), B: (80, 1)}, {A: (70, 1), B: (80, 1)}],
+                [(90, 80), (80, 70)],
+            ),
+            # A is closed, and comes back.
+            ([{A: (90, 1), B: (110, 1)}, {B: (110, 1)}, {A: (90, 1), B: (110, 1)}], [(90, 110), (110, 90)]),
+            # The first one there is is no news.
+            ([{A: (90, 0)}, {A: (90, 1)}, {A: (90, 1), B: (80, 1)}], [(90, 80)]),
+        ],
+    )
+    def test_a_cheapest_offer_is_that_of_the_movement_whenever_it_is_announced(
+        self, app, walk, user_id, offers, expected, at_once
+    ):
+        walk.offers(offers[0])
+        make_alert(app, user_id, walk.product_id, K.CHEAPEST_OFFER)
+
+        for each in offers[1:]:
+            walk.offers(each)
+            if not at_once:
+                announce(walk.now)
+        announce(walk.now)
+
+        assert prices(app) == expected
+
+    def test_a_cheapest_offer_is_compared_with_the_one_before_the_first_movement(self, app, walk, user_id):
+        walk.offers({A: (100, 1), B: (110, 1)})
+        make_alert(app, user_id, walk.product_id, K.CHEAPEST_OFFER)
+
+        walk.offers({A: (100, 1), B: (90, 1)})
+        announce(walk.now)
+
+        assert prices(app) == [(100, 90)]
 
     def test_a_new_low_of_some_days_does_not_see_what_was_before(self, app, walk, user_id):
         walk.to(50, 100)
@@ -241,11 +285,25 @@ class TestACategory:
         walk.offers({A: (100, 1), B: (110, 1)})
         make_alert(app, user_id, None, K.CHEAPEST_OFFER, category_id=seating)
 
-        for offers in ({A: (99, 1), B: (110, 1)}, {A: (99, 1), B: (90, 1)}):
-            walk.offers(offers)
+        walk.offers({A: (100, 1), B: (90, 1)})
+        announce(walk.now)
+
+        assert prices(app) == [(100, 90)]
+
+    def test_begins_anew_with_a_product_that_comes_back(self, app, walk, user_id, seating):
+        walk.to(120)
+        make_alert(app, user_id, None, K.BELOW, category_id=seating, target=100)
+        walk.to(90)
+        announce(walk.now)
+        chairs = stored(app, Product, Product.id == walk.product_id)[0].category_id
+
+        for category_id, price in ((None, 150), (chairs, 95)):  # above the target while nobody looked
+            with transaction():
+                catalog.change(walk.product_id, {"category_id": category_id}, walk.now)
+            walk.to(price)
             announce(walk.now)
 
-        assert prices(app) == [(99, 90)]
+        assert prices(app) == [(120, 90), (150, 95)]
 
 
 class TestOverTime:
@@ -274,3 +332,45 @@ class TestOverTime:
 
         assert prices(app) == [(120, 110), (100, 90)]
         assert [state.fired_at for state in stored(app, AlertState)] == [walk.now]
+
+    @pytest.mark.parametrize("at_once", [True, False])
+    def test_a_low_of_some_days_is_the_same_when_it_falls_out_between_two_announced_at_once(
+        self, app, walk, user_id, at_once
+    ):
+        walk.to(50, 100)
+        alert_id = make_alert(app, user_id, walk.product_id, K.NEW_LOW, days=1)
+        for hours, price in ((1, 80), (24, 70), (1, 75), (1, 60)):  # 50 is forgotten, then 80
+            walk.now += timedelta(hours=hours)
+            walk.to(price)
+            if not at_once:
+                announce(walk.now)
+        announce(walk.now)
+
+        assert prices(app, alert_id) == [(80, 70), (75, 60)]
+
+
+class TestManyAtOnce:
+    def test_ask_the_database_no_more_often_than_few(self, app, now):
+        def statements(number: int) -> int:
+            """How many it takes to announce a movement of so many products, each watched by as many users."""
+            walks = [Walk(app, now, f"Chair {number} {each}") for each in range(number)]
+            users = [make_user(app) for _ in range(number)]
+            for user_id in users:
+                make_webhook(app, user_id, events=["price.alert"])
+            for walk in walks:
+                walk.to(100)
+                for user_id in users:
+                    make_alert(app, user_id, walk.product_id, K.NEW_LOW, days=7, by_webhook=True)
+                make_alert(app, users[0], walk.product_id, K.CHEAPEST_OFFER)
+                walk.to(90)
+            seen.clear()
+            announce(now)
+            return seen["statements"]
+
+        seen = Counter()
+        for engine in (db.engine, app.extensions["reader"]):
+            sa.event.listen(engine, "before_cursor_execute", lambda *_: seen.update(["statements"]))
+        few, many = statements(1), statements(6)
+
+        assert 0 < many <= few
+        assert len(told(app)) == 2 * (1 + 36)

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from aggregator.models import AlertKind, Direction
-from aggregator.services.alert_rules import Movement, Past, Watch, goes_off
+from aggregator.services.alert_rules import Movement, Past, Watch, goes_off, lacks_extreme
 
 K = AlertKind
 BEGIN = datetime.fromisoformat("2026-05-04T12:00:00Z")
@@ -24,13 +24,13 @@ def make_watch(kind: AlertKind, base: int | None = None, **fields) -> Watch:
 def firings(watch: Watch, *prices: int | None, seconds: int = 60, cheapest: list[str | None] | None = None) -> list:
     """Which steps of a walk set an alert off; the first price is the one at which the alert was made.
 
-    The past is all prices of the walk so far; cheapest says the cheapest offer at each step.
+    The past is all prices of the walk so far; cheapest says the cheapest offer at each price.
     """
     went_off = []
     for step, (before, price) in enumerate(pairwise(prices), start=1):
         movement = Movement(step, PRODUCT, BEGIN + timedelta(seconds=step * seconds), before, price)
-        known = {PRODUCT: cheapest[step - 1]} if cheapest and cheapest[step - 1] else {}
-        past = Past(extreme_of(prices[:step], step, seconds), known)
+        known = (cheapest[step - 1], cheapest[step]) if cheapest else (None, None)
+        past = Past(extreme_of(prices[:step], step, seconds), {step: known})
         if goes_off(watch, movement, past):
             went_off.append(step)
     return went_off
@@ -112,6 +112,15 @@ SOLD_OUT = [
     ((None, None), []),
     ((0, None), [1]),
 ]
+# The walk is that of the cheapest offer, whatever it costs.
+CHEAPEST_OFFER = [
+    (("a", "a", "b", "b"), [2]),
+    (("a", "b", "a"), [1, 2]),
+    (("a", None, "b"), [2]),  # compared with the last one there was
+    (("a", None, "a"), []),
+    ((None, "a", "b"), [2]),  # the first one there is is no news
+    ((None, None, "a", None, "b"), [4]),
+]
 
 
 def walks(table) -> list:
@@ -170,15 +179,35 @@ class TestTheKinds:
     def test_sold_out(self, prices, steps):
         assert firings(make_watch(K.SOLD_OUT, prices[0]), *prices) == steps
 
-    def test_cheapest_offer_looks_at_the_offer_and_not_at_its_price(self):
-        watch = make_watch(K.CHEAPEST_OFFER, 100, cheapest="a")
+    @pytest.mark.parametrize(("offers", "steps"), walks(CHEAPEST_OFFER))
+    def test_cheapest_offer(self, offers, steps):
+        assert firings(make_watch(K.CHEAPEST_OFFER), *[100] * len(offers), cheapest=list(offers)) == steps
 
-        steps = firings(watch, 100, 90, 90, 95, None, 95, cheapest=["a", "b", "b", None, "a"])
+    def test_cheapest_offer_compares_with_the_one_that_was_told(self):
+        watch = make_watch(K.CHEAPEST_OFFER, cheapest="b", cooldown_seconds=120)
 
-        assert steps == [2, 5]
+        assert firings(watch, 100, 100, 100, 100, 100, cheapest=["a", "a", "c", "a", "c"], seconds=60) == [1, 3]
 
-    def test_cheapest_offer_takes_the_first_one_there_is_as_known(self):
-        assert firings(make_watch(K.CHEAPEST_OFFER), None, 90, 90, cheapest=["a", "b"]) == [2]
+
+class TestLacksExtreme:
+    def lacks(self, kind: AlertKind = K.NEW_LOW, price: int | None = 90, number: int = 1, **fields) -> bool:
+        return lacks_extreme(make_watch(kind, **fields), Movement(number, PRODUCT, BEGIN, 100, price))
+
+    def test_is_so_where_none_is_known(self):
+        assert self.lacks(K.NEW_LOW)
+        assert self.lacks(K.NEW_HIGH, days=3)
+
+    def test_is_so_where_it_is_too_old(self):
+        known = {"extreme": 80, "extreme_at": BEGIN - timedelta(days=3)}
+
+        assert not self.lacks(**known)
+        assert not self.lacks(**known, days=3)
+        assert self.lacks(**known | {"extreme_at": BEGIN - timedelta(days=3, microseconds=1)}, days=3)
+
+    def test_is_not_so_where_nobody_asks(self):
+        assert not self.lacks(K.BELOW, target=95)
+        assert not self.lacks(price=None)
+        assert not self.lacks(number=4, since_number=4)
 
 
 class TestSilence:

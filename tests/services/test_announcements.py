@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from aggregator.database import db, in_transaction
+from aggregator.database import db, dialect, in_transaction
 from aggregator.models import AlertKind, Delivery, Event, Subscription, Webhook
 from aggregator.services import announcements
 from tests.builders import make_alert, make_product, make_user, offer_id, stored, sync
@@ -95,6 +95,56 @@ class TestAnnounce:
         announce(now)
 
         assert [json.loads(each.payload)["product_id"] for each in stored(app, Delivery)] == [product["id"]]
+
+    @pytest.mark.parametrize(
+        ("limits", "at_once"),
+        [
+            ({"WATCHES_AT_ONCE": 4}, 2),  # of each change two alerts look at it,
+            ({"WATCHES_AT_ONCE": 7}, 3),
+            ({"MESSAGES_AT_ONCE": 8}, 2),  # and come to three messages, beside the one of the webhook itself
+            ({"MESSAGES_AT_ONCE": 1}, 1),  # but one change has to be announced
+            ({"CHANGES_AT_ONCE": 4}, 4),
+        ],
+    )
+    def test_reads_fewer_changes_where_there_is_much_to_tell(self, app, now, a_busy_day, monkeypatch, limits, at_once):
+        for name, limit in limits.items():
+            monkeypatch.setattr(announcements, name, limit)
+
+        done = [announce(now) for _ in range(12 // at_once + 1)]
+
+        assert [changes for changes, _ in done] == [at_once] * (12 // at_once) + [0]
+        assert sum(messages for _, messages in done) == 12 + 9 + 9 + 6
+
+    def test_knows_that_few_alerts_look_where_the_lowest_price_stays(self, app, now, a_busy_day, monkeypatch):
+        while announce(now)[0]:
+            pass
+        monkeypatch.setattr(announcements, "WATCHES_AT_ONCE", 1)
+        for step in range(4, 8):
+            offers = {offer_id(1): (80, 1), offer_id(2): (90 + step, 1)}
+            sync(app, a_busy_day[0], offers, now + timedelta(minutes=step))
+
+        assert announce(now) == (4, 4)
+
+    def test_leaves_them_to_whoever_is_at_them_already(self, app, now, a_busy_day):
+        if dialect() == "sqlite":
+            return  # has one writer at a time, whatever they write
+        done = []
+
+        def come_in_between() -> None:
+            with app.app_context():
+                done.append(announce(now))
+
+        def announce_slowly() -> tuple[int, int]:
+            told = announcements.announce("EUR", now)
+            another = threading.Thread(target=come_in_between)
+            another.start()
+            another.join()
+            return told
+
+        announce(now)
+        sync(app, a_busy_day[0], {offer_id(1): (70, 1)}, now + timedelta(minutes=9))
+        assert in_transaction(announce_slowly)[0] == 1
+        assert done == [(0, 0)]
 
     def test_killed_at_any_statement_loses_nothing_and_doubles_nothing(self, app, now, a_busy_day, monkeypatch):
         monkeypatch.setattr(announcements, "CHANGES_AT_ONCE", 4)

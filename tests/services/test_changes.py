@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 
-from aggregator.database import db, transaction
+from aggregator.database import db, dialect, transaction
 from aggregator.models import Change, ChangeKind, ChangeReader
 from aggregator.services import catalog, changes
 from tests.builders import make_product, offer_id, stored, sync
@@ -156,7 +156,10 @@ class TestLastNumber:
 class TestReaders:
     def read(self, limit: int = 100, name: str = "somebody"):
         with transaction():
-            return [each.product_id for each in changes.unread(name, limit)]
+            found = changes.unread(name, limit)
+            if found:
+                changes.have_read(name, found[-1].number)
+        return [each.product_id for each in found]
 
     def test_get_each_change_once(self, now):
         products = [uuid4() for _ in range(3)]
@@ -177,6 +180,36 @@ class TestReaders:
             raise ZeroDivisionError
 
         assert self.read() == products
+
+    def test_get_them_again_from_where_they_have_read(self, app, now):
+        products = [uuid4() for _ in range(3)]
+        record(now, *products)
+
+        with transaction():
+            changes.have_read("somebody", changes.unread("somebody", 3)[0].number)
+
+        assert self.read() == products[1:]
+
+    def test_have_nothing_to_do_while_another_one_of_the_name_is_at_it(self, app, now):
+        record(now, uuid4())
+        assert len(self.read()) == 1
+        record(now, uuid4())
+        if dialect() == "sqlite":
+            return  # has one writer at a time, whatever they write
+        found = []
+
+        def come_in_between() -> None:
+            with app.app_context():
+                found.append(self.read())
+
+        with transaction():
+            assert len(changes.unread("somebody", 10)) == 1
+            another = threading.Thread(target=come_in_between)
+            another.start()
+            another.join()
+
+        assert found == [[]]
+        assert len(self.read()) == 1
 
     def test_do_not_see_each_other(self, now):
         record(now, uuid4())

@@ -9,7 +9,7 @@ import pytest
 
 from aggregator.database import transaction
 from aggregator.services import catalog, export
-from tests.builders import make_offer, make_product, offer_id, sync
+from tests.builders import make_category, make_offer, make_product, offer_id, sync
 
 pytestmark = pytest.mark.usefixtures("context")
 A = offer_id(1)
@@ -52,6 +52,19 @@ class TestProducts:
             {"at": "2026-05-04T12:32:15.250000Z", "price": 90},
         ]
 
+    def test_tell_the_history_of_each_in_batches(self, app, now, monkeypatch):
+        monkeypatch.setattr(export, "HISTORIES_AT_ONCE", 2)
+        prices = {}
+        for price in (100, 200, 300):
+            product_id = make_product(app)
+            sync(app, product_id, {A: (price, 1)}, now)
+            prices[str(product_id)] = [price]
+        prices[str(make_product(app))] = []
+        exported = list(export.products(now + timedelta(hours=1), with_history=True))
+
+        assert {each["id"]: [point["price"] for point in each["price_history"]] for each in exported} == prices
+        assert [each["id"] for each in exported] == sorted(prices)
+
 
 class TestJsonLines:
     def test_are_a_product_each(self, app, now):
@@ -68,11 +81,13 @@ class TestJsonLines:
 
 class TestCsv:
     def test_has_a_line_for_each_product(self, app, now):
-        make_product(app, name='6" pipe, "copper"', description="two\nlines", price=1999, stock=3, rating=4.5)
+        fields = {"description": "two\nlines", "price": 1999, "stock": 3, "rating": 4.5}
+        make_product(app, name='6" pipe, "copper"', category_id=make_category(app, "Pipes"), **fields)
 
         (line,) = lines(export.products(now))
 
         assert (line["name"], line["description"]) == ('6" pipe, "copper"', "two\nlines")
+        assert line["category"] == "pipes"
         assert (line["price"], line["stock"], line["rating"], line["lowest_price"]) == ("1999", "3", "4.5", "")
         assert list(line) == list(export.COLUMNS)
 

@@ -11,8 +11,8 @@ from flask import Flask
 
 from aggregator.clock import utcnow
 from aggregator.database import db, in_transaction, transaction
-from aggregator.models import Channel, Delivery, DeliveryStatus, Event, Feed, Product, User
-from aggregator.services import mails
+from aggregator.models import Channel, Delivery, DeliveryStatus, Event, Feed, Product, ToldDay, User
+from aggregator.services import accounts, mails
 from aggregator.services.mails import Day
 from tests.builders import edit, make_product, make_user, stored, sync
 
@@ -126,6 +126,40 @@ class TestWhoGetsIt:
         assert queue_all(app) == 1
         assert keys(app) == {f"daily:{user_id}:2026-05-04"}
 
+    @pytest.mark.parametrize(("minutes", "waits"), [(-11, False), (-9, True), (60, True)])
+    def test_is_asked_only_of_who_has_changed_since_everybody_was_told(self, app, now, minutes, waits):
+        user_id = make_user(app)
+        with app.app_context():
+            in_transaction(lambda: mails.note_told(TODAY, now))
+        assert not anybody_waits(app)
+
+        edit(app, User, User.id == user_id, updated_at=now + timedelta(minutes=minutes))
+        assert anybody_waits(app) is waits
+        assert queue_all(app) == 1  # the whole look is not narrowed
+
+    def test_is_whoever_is_activated_after_everybody_was_told(self, app, now):
+        user_id = make_user(app, active=False)
+        with app.app_context():
+            in_transaction(lambda: mails.note_told(TODAY, now))
+            assert not mails.anybody_waits(TODAY)
+            in_transaction(lambda: accounts.change(user_id, {"active": True}, now + timedelta(hours=2)))
+
+        assert anybody_waits(app)
+        assert queue_all(app) == 1
+        assert not anybody_waits(app)
+
+    def test_of_one_day_is_not_told_the_next(self, app, now):
+        make_user(app)
+        with app.app_context():
+            in_transaction(lambda: mails.note_told(TODAY, now))
+            for later in (now, now + timedelta(hours=1)):
+                in_transaction(lambda later=later: mails.note_told(TODAY, later))
+
+        assert not anybody_waits(app)
+        assert anybody_waits(app, Day(date(2026, 5, 5), TODAY.began_at + timedelta(days=1)))
+        assert [told.date for told in stored(app, ToldDay)] == ["2026-05-04"]
+        assert stored(app, ToldDay)[0].everybody_by == now + timedelta(minutes=50)
+
     def test_gets_it_once_a_day_and_again_on_the_next(self, app):
         users = [make_user(app) for _ in range(3)]
 
@@ -186,11 +220,13 @@ class TestWhoGetsIt:
                 explain = "EXPLAIN"
             compiled = mails._somebody_waits().compile(connection)
             values = compiled.params | {"began_at": "2026-05-03T22:00:00.000000Z", "suffix": ":2026-05-04"}
+            values |= {"date": "2026-05-04", "beginning": "1970-01-01T00:00:00.000000Z"}
             names = compiled.positiontup
             bound = values if names is None else tuple(values[name] for name in names)
             plan = str(connection.exec_driver_sql(f"{explain} {compiled}", bound).all())
 
         assert "uq_deliveries_key" in plan or "SEARCH deliveries USING INDEX" in plan
+        assert "ix_users_updated_at" in plan
 
 
 class TestTheAddress:

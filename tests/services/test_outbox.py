@@ -1,13 +1,15 @@
 """The outbox: claimed by one at a time, tried again after pauses, given back, sent again."""
 
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
+import sqlalchemy as sa
 from flask import Flask
 
 from aggregator.clock import utcnow
-from aggregator.database import in_transaction
+from aggregator.database import db, in_transaction, transaction
 from aggregator.models import Channel, Delivery, DeliveryStatus, Event
 from aggregator.services import outbox
 from aggregator.services.outbox import KEPT, MAX_ERROR, PAUSES, Claimed, Message
@@ -28,6 +30,18 @@ def claim(by: str = "tester", limit: int = 10, **options: object) -> list[Claime
 def the_delivery(app: Flask) -> Delivery:
     (delivery,) = stored(app, Delivery)
     return delivery
+
+
+def plan_of(statement: sa.Select[Any]) -> str:
+    """How the database goes about a query; PostgreSQL would read all of a table that is empty."""
+    with transaction():
+        connection = db.session.connection()
+        is_postgresql = connection.dialect.name == "postgresql"
+        if is_postgresql:
+            connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+        compiled = statement.compile(connection, compile_kwargs={"literal_binds": True})
+        text = str(compiled).replace("%", "%%") if is_postgresql else str(compiled)
+        return str(connection.exec_driver_sql(f"EXPLAIN {'' if is_postgresql else 'QUERY PLAN '}{text}").all())
 
 
 class TestQueue:
@@ -134,6 +148,48 @@ class TestGivingBack:
 
     def test_of_nothing_does_nothing(self):
         in_transaction(lambda: outbox.release([]))
+
+
+class TestPostponing:
+    def test_leaves_the_first_few_of_each_webhook_due(self, app, webhook_id):
+        other, third = (make_webhook(app, make_user(app)) for _ in range(2))
+        made = {
+            id: [make_delivery(app, id, due_at=LONG_AGO + timedelta(days=days)) for days in range(5)]
+            for id in (webhook_id, other, third)
+        }
+
+        in_transaction(lambda: outbox.postpone({webhook_id, other}, 60, 2))
+
+        due = {delivery.id for delivery in stored(app, Delivery) if delivery.due_at < utcnow()}
+        assert due == {*made[webhook_id][:2], *made[other][:2], *made[third]}
+        late = [delivery.due_at - utcnow() for delivery in stored(app, Delivery) if delivery.id not in due]
+        assert all(50 < pause.total_seconds() <= 60 for pause in late)
+
+    def test_is_for_what_is_due_and_free(self, app, webhook_id):
+        later = utcnow() + timedelta(hours=5)
+        make_delivery(app, webhook_id, due_at=later)
+        make_delivery(app, webhook_id, claimed_by="x", claimed_until=later)
+        make_delivery(app, webhook_id, status="delivered")
+
+        in_transaction(lambda: outbox.postpone({webhook_id}, 60, 0))
+
+        assert {delivery.due_at for delivery in stored(app, Delivery)} == {later, LONG_AGO}
+
+    def test_is_done_a_batch_at_a_time(self, app, webhook_id, monkeypatch):
+        monkeypatch.setattr(outbox, "POSTPONED_AT_ONCE", 3)
+        for _ in range(5):
+            make_delivery(app, webhook_id)
+
+        in_transaction(lambda: outbox.postpone({webhook_id}, 60, 0))
+
+        assert len(stored(app, Delivery, Delivery.due_at == LONG_AGO)) == 2
+
+
+def test_what_is_due_is_found_by_an_index_of_its_channel_alone():
+    plan = plan_of(outbox._due(Channel.WEBHOOK))
+
+    assert "ix_deliveries_due" in plan
+    assert "channel" in plan.partition("ix_deliveries_due")[2].partition("due_at")[0]
 
 
 class TestAgain:

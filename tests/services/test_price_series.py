@@ -1,15 +1,18 @@
 """Series of prices, cut up to the microsecond."""
 
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import pytest
 
 from aggregator.models.base import MAX_PRICE
 from aggregator.services.price_series import (
+    EPOCH,
     Stretch,
     changes,
     extreme,
     has_prices,
+    histories,
     microsecond,
     moment,
     price_at,
@@ -326,6 +329,43 @@ class TestChangesOfWhatIsRolledUp:
 
     def test_are_no_more_than_the_limit(self, series):
         assert len(changes(series, at(9), at(15), 4).points) == 4
+
+
+class TestHistories:
+    def test_are_all_changes_of_each_product(self):
+        walk = [(at(10, 10), None), (at(10, 20), 300), (at(10, 30), 100), (at(11, 30), 200), (at(11, 40), None)]
+        made = {
+            "rolled up in part": make_series(Kind.PRODUCT, *walk, (at(13), 200), (at(14), 700)),
+            "rolled up as a whole": make_series(Kind.PRODUCT, *walk),
+            "rolled up with a gap": make_series(Kind.PRODUCT, (at(8, 30), 5), (at(11, 30), 6), (at(12, 30), 6)),
+            "not rolled up": make_series(Kind.PRODUCT, (at(13), 1), (at(14), 2), (at(14, 1), 2), (at(15), None)),
+            "later": make_series(Kind.PRODUCT, (at(17), 1)),
+            "empty": make_series(Kind.PRODUCT),
+        }
+        for series in made.values():
+            roll_up(series, Cuts(at(13), at(0)))
+
+        found = histories([UUID(str(series.key)) for series in made.values()], at(16))
+
+        known = {name: found[UUID(str(series.key))] for name, series in made.items()}
+        assert known == {name: changes(series, EPOCH, at(16), ANY).points for name, series in made.items()}
+        assert known["rolled up in part"] == [
+            (microsecond(when), price)
+            for when, price in [
+                (at(10), None),
+                (at(10, 20), 300),
+                (at(11), 100),
+                (at(11, 40), None),
+                (at(13), 200),
+                (at(14), 700),
+            ]
+        ]
+        assert known["not rolled up"] == [
+            (microsecond(at(13)), 1),
+            (microsecond(at(14)), 2),
+            (microsecond(at(15)), None),
+        ]
+        assert known["later"] == known["empty"] == []
 
 
 class TestPriceAt:
