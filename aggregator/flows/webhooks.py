@@ -33,9 +33,8 @@ SHARE = 8
 SHARE_OF_SLOW = 1
 SLOW_SECONDS = 2.0
 WAITING_OF_SLOW = 4
-# Of a slow one only what it may take in that time stays due: the rest would be passed over with every claim.
-POSTPONED_SECONDS = 60.0
-DUE_OF_SLOW = int(POSTPONED_SECONDS / SLOW_SECONDS)
+# What is given back because its webhook is busy is not due again at once: every claim would come upon it.
+BUSY_SECONDS = 5.0
 MAX_WAITING = 256
 WAIT_SECONDS = 60.0  # with time left to be sent before the claim runs out
 CLAIM_AGAIN_SECONDS = 0.5
@@ -113,7 +112,8 @@ class Sending:
 
     def _next(self) -> Work | None:
         """The first that waits for a webhook which has room; what has waited for too long is given back."""
-        self._give_back([work for work in self.waiting if monotonic() - work.claimed_at > WAIT_SECONDS])
+        late = [work for work in self.waiting if monotonic() - work.claimed_at > WAIT_SECONDS]
+        self._give_back(late, BUSY_SECONDS)
         for index, work in enumerate(self.waiting):
             webhook_id = work.target.webhook_id
             if self.per_webhook[webhook_id] < (SHARE_OF_SLOW if webhook_id in self.slow else SHARE):
@@ -128,14 +128,14 @@ class Sending:
             return False
         self.alive()
         busy = {work.target.webhook_id for work in self.waiting}
-        claimed = in_transaction(lambda: _claim(busy, busy & self.slow))
+        claimed = in_transaction(lambda: _claim(busy))
         if not claimed:
             self.empty_at = monotonic()
             return False
         self.slow |= {work.target.webhook_id for work in claimed if work.target.failing}
         self.waiting.extend(work for work in claimed if work.target.refusal is None)
         self.outcomes += [_never_sent(work) for work in claimed if work.target.refusal is not None]
-        self._give_back(self._too_many())
+        self._give_back(self._too_many(), BUSY_SECONDS)
         return True
 
     def _too_many(self) -> list[Work]:
@@ -187,17 +187,14 @@ class Sending:
             self.stopping_at = monotonic()
         return self.stopping_at is not None and monotonic() - self.stopping_at > STOP_SECONDS
 
-    def _give_back(self, works: list[Work]) -> None:
-        """Leave works to whoever claims them next: they stay due."""
+    def _give_back(self, works: list[Work], seconds: float = 0.0) -> None:
+        """Leave works to whoever claims them next: they stay due, or are due in so many seconds."""
         if works:
-            in_transaction(lambda: outbox.release([work.delivery for work in works]))
+            in_transaction(lambda: outbox.release([work.delivery for work in works], seconds))
             self.waiting = deque(work for work in self.waiting if work not in works)
 
 
-def _claim(busy: set[UUID], slow: set[UUID]) -> list[Work]:
-    """Claim some of what is due, but for those who are busy; of the slow ones among them the most has to wait."""
-    if slow:
-        outbox.postpone(slow, POSTPONED_SECONDS, DUE_OF_SLOW)
+def _claim(busy: set[UUID]) -> list[Work]:
     claimed = outbox.claim_due(claim_name(), Channel.WEBHOOK, CLAIMED_AT_ONCE, busy)
     ids = {delivery.webhook_id for delivery in claimed if delivery.webhook_id}
     targets = webhook_deliveries.targets(ids, utcnow()) if ids else {}

@@ -2,6 +2,8 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from datetime import datetime
+from functools import partial
 from itertools import chain
 from typing import Any
 from uuid import UUID
@@ -12,7 +14,7 @@ from aggregator.database import db
 from aggregator.models import Alert, AlertKind, ChangeKind, Channel, Event, Product
 from aggregator.models.types import TIMESTAMP_FORMAT
 from aggregator.services import alert_history, price_reads, webhooks
-from aggregator.services.alert_history import Question
+from aggregator.services.alert_history import Answers, Question
 from aggregator.services.alert_rules import Movement, Past, Watch, goes_off, lacks_extreme
 from aggregator.services.alert_watches import Watches, state, store, watching
 from aggregator.services.changes import Recorded
@@ -64,7 +66,7 @@ def _fired(movements: Sequence[Movement], watches: Watches) -> Fired:
     for turn in _turns([movement for movement in movements if movement.product_id in watches]):
         pairs = [(watch, movement) for movement in turn for watch in watches[movement.product_id]]
         known = alert_history.extremes({_question(*pair) for pair in pairs if lacks_extreme(*pair)})
-        past = Past(lambda watch, movement, known=known: known.get(_question(watch, movement)), cheapest)
+        past = Past(partial(_answer, known), cheapest)
         fired += [(watch, movement) for watch, movement in pairs if goes_off(watch, movement, past)]
     return sorted(fired, key=lambda each: each[1].number)
 
@@ -83,6 +85,10 @@ def _turns(movements: Sequence[Movement]) -> list[list[Movement]]:
 
 def _question(watch: Watch, movement: Movement) -> Question:
     return Question(movement.product_id, watch.kind is AlertKind.NEW_HIGH, watch.days, movement.at)
+
+
+def _answer(known: Answers, watch: Watch, movement: Movement) -> tuple[int, datetime] | None:
+    return known.get(_question(watch, movement))
 
 
 def _retire(product_ids: Sequence[UUID]) -> None:

@@ -42,13 +42,16 @@ class Question(NamedTuple):
         return EPOCH if self.days is None else max(self.at - timedelta(days=self.days), EPOCH)
 
 
-def extremes(questions: Collection[Question]) -> dict[Question, tuple[int, datetime]]:
+Answers = dict[Question, tuple[int, datetime]]
+
+
+def extremes(questions: Collection[Question]) -> Answers:
     """The answers to questions, and of each the last moment that is known at which it was asked.
 
     Of the price in force when the time begins that moment is the beginning. There is no answer where there was no
     price. Of what has been rolled up, an hour or a day counts if any of it is not too long ago.
     """
-    answers = {}
+    answers: Answers = {}
     for highest in (False, True):
         rows, statement = _extremes(highest, dialect())
         for some in _chunks([question for question in questions if question.highest is highest], QUESTIONS_AT_ONCE):

@@ -67,7 +67,7 @@ def goes_off(watch: Watch, movement: Movement, past: Past) -> bool:
     What comes while an alert is silent after the last time does not count as told: a price that is still another
     one, or still lower, sets it off with the next movement after that.
     """
-    if movement.number <= watch.since_number:
+    if not _looks_at(watch, movement):
         return False
     _rearm(watch, movement)
     if not _RULES[watch.kind](watch, movement, past) or _is_silent(watch, movement):
@@ -82,11 +82,17 @@ def goes_off(watch: Watch, movement: Movement, past: Past) -> bool:
 
 def lacks_extreme(watch: Watch, movement: Movement) -> bool:
     """Whether the rule for a movement has to ask for the price to beat: it knows none, or one that is too old."""
-    if watch.kind not in EXTREMES or movement.price is None or movement.number <= watch.since_number:
+    if watch.kind not in EXTREMES or movement.price is None or not _looks_at(watch, movement):
         return False
     if watch.extreme_at is None:
         return True
     return watch.days is not None and watch.extreme_at < movement.at - timedelta(days=watch.days)
+
+
+def _looks_at(watch: Watch, movement: Movement) -> bool:
+    """Whether a movement comes after the alert was made, and is of what it goes by."""
+    compares = watch.kind is AlertKind.CHEAPEST_OFFER
+    return movement.number > watch.since_number and (compares or movement.has_moved)
 
 
 def _rearm(watch: Watch, movement: Movement) -> None:

@@ -123,9 +123,9 @@ def have_read(reader: str, number: int) -> None:
 
 def _position(reader: str) -> int | None:
     """How far a reader has come, locked until the transaction ends; None where somebody else has locked it."""
-    locked = sa.select(READERS.c.number).where(READERS.c.name == reader).with_for_update(skip_locked=True)
-    number = db.session.scalar(locked)
-    if number is None:  # or there is no such reader yet
+    position = sa.select(READERS.c.number).where(READERS.c.name == reader)
+    number = db.session.scalar(position.with_for_update(skip_locked=True))
+    if number is None and db.session.scalar(position) is None:  # an INSERT would wait for who has locked it
         new = upsert(READERS, dialect()).values(name=reader, number=0).on_conflict_do_nothing()
         number = db.session.scalar(new.returning(READERS.c.number))
     return number

@@ -20,7 +20,6 @@ CLAIM_SECONDS = 120.0
 PAUSES = (5.0, 300.0, 1_800.0, 7_200.0, 18_000.0, 36_000.0)
 KEPT = timedelta(days=30)
 EXPIRED_AT_ONCE = 1_000
-POSTPONED_AT_ONCE = 1_000
 MAX_ERROR = 500
 
 
@@ -120,22 +119,6 @@ def claim_due(claim: str, channel: Channel, limit: int, busy: Collection[UUID] =
     ]
 
 
-def postpone(webhook_ids: Collection[UUID], seconds: float, but: int) -> None:
-    """Have what is due for webhooks wait for so long, up to a batch; of each webhook the first few stay due."""
-    row = DELIVERIES.c
-    place = sa.func.row_number().over(partition_by=Delivery.webhook_id, order_by=(Delivery.due_at, Delivery.id))
-    due = sa.select(Delivery.id, place.label("place")).where(
-        _is_due(Channel.WEBHOOK), Delivery.webhook_id.in_(webhook_ids)
-    )
-    ranked = due.subquery("ranked").c
-    late = sa.select(ranked.id).where(ranked.place > but).order_by(ranked.id).limit(POSTPONED_AT_ONCE)
-    # Asked once more of the row itself: another worker may have claimed it meanwhile.
-    still_free = sa.and_(
-        row.status == DeliveryStatus.PENDING, sa.or_(row.claimed_until.is_(None), row.claimed_until < now_plus(0))
-    )
-    db.session.execute(sa.update(DELIVERIES).where(row.id.in_(late), still_free).values(due_at=now_plus(seconds)))
-
-
 def delivered(delivery: Claimed, now: datetime, status_code: int | None = None) -> bool:
     """Note that a delivery has arrived; false where the claim is lost."""
     return _end(delivery, status=DeliveryStatus.DELIVERED, done_at=now, status_code=status_code, error=None)
@@ -154,14 +137,15 @@ def failed(
     return _end(delivery, due_at=now_plus(PAUSES[delivery.attempts - 1]), **told)
 
 
-def release(deliveries: Sequence[Claimed]) -> None:
-    """Give deliveries back that have not been attempted: they stay due."""
+def release(deliveries: Sequence[Claimed], seconds: float = 0.0) -> None:
+    """Give deliveries back that have not been attempted: they stay due, or are due in so many seconds."""
     row = DELIVERIES.c
     ours = [(delivery.id, delivery.claim) for delivery in deliveries]
+    later = {"due_at": now_plus(seconds)} if seconds else {}
     db.session.execute(
         sa.update(DELIVERIES)
         .where(sa.tuple_(row.id, row.claimed_by).in_(ours), row.status == DeliveryStatus.PENDING)
-        .values(claimed_by=None, claimed_until=None, attempts=row.attempts - 1)
+        .values(claimed_by=None, claimed_until=None, attempts=row.attempts - 1, **later)
     )
 
 

@@ -40,7 +40,10 @@ class Rejected:
 def csv_rows(lines: Iterable[str]) -> Iterator[Row | Rejected]:
     """The rows of a CSV file with the names of the columns in its first line. UsageError where they make no sense."""
     reader = csv.reader(lines)
-    columns = [name.strip() for name in next(reader, [])]
+    try:
+        columns = [name.strip() for name in next(reader, [])]
+    except csv.Error as error:
+        raise UsageError(f"The first line is not CSV: {error}.") from None
     _check_columns(columns)
     while True:
         try:

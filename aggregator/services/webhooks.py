@@ -157,7 +157,7 @@ def _subscribed_of(event: Event, dialect: str) -> tuple[Rows, sa.Executable]:
     return rows, _subscribed(event).where(Webhook.user_id.in_(sa.select(rows.columns.user_id)))
 
 
-def _subscribed(event: Event) -> sa.Select[tuple[UUID, UUID]]:
+def _subscribed(event: Event) -> sa.Select[UUID, UUID]:
     return (
         sa.select(Webhook.id, Webhook.user_id)
         .join(Subscription, Subscription.webhook_id == Webhook.id)

@@ -257,15 +257,20 @@ class TestChanges:
         assert {client.patch(path, json=body).status_code for body in bodies} == {422}
         assert client.get(path).json == before
 
-    def test_a_deleted_one_takes_its_deliveries_along(self, app, client, user_id):
+    def test_a_deleted_one_is_not_there_any_more_and_gets_nothing(self, app, client, user_id):
         webhook_id, other = make_webhook(app, user_id), make_webhook(app, user_id)
-        make_delivery(app, webhook_id)
-        kept = make_delivery(app, other)
         path = f"/api/v1/webhooks/{webhook_id}"
+        delivery = f"{path}/deliveries/{make_delivery(app, webhook_id)}"
+        kept = make_delivery(app, other)
+        calls = [("GET", path), ("DELETE", path), ("GET", f"{path}/deliveries"), ("GET", delivery)]
+        calls += [("POST", f"{path}/rotate-secret"), ("POST", f"{path}/test"), ("POST", f"{delivery}/redeliver")]
 
         assert client.delete(path).status_code == 204
-        assert {answer.status_code for answer in (client.delete(path), client.get(path))} == {404}
-        assert [delivery.id for delivery in stored(app, Delivery)] == [kept]
+        answers = [client.open(path, method=method) for method, path in calls] + [client.patch(path, json={})]
+        assert [answer.status_code for answer in answers] == [404] * 8
+        assert [webhook["id"] for webhook in client.get("/api/v1/webhooks").json] == [str(other)]
+        pending = stored(app, Delivery, Delivery.status == DeliveryStatus.PENDING)
+        assert [delivery.id for delivery in pending] == [kept]
         assert {subscription.webhook_id for subscription in stored(app, Subscription)} == {other}
 
 

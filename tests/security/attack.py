@@ -20,6 +20,7 @@ from aggregator.auth import MAY_CALL, Who
 from aggregator.models import Role, User
 from aggregator.services.passwords import hashed
 from tests.builders import LONG_AGO, bearer, edit, make_offer, make_product, make_user, sign_in
+from tests.security.belongings import Belongings
 from tests.security.excuses import excuse, operation_of
 
 SECONDS = 10.0  # no answer may take longer
@@ -94,7 +95,21 @@ def attack(app: Flask, url: str, caller: str, examples: int, seed: int) -> Findi
     document = requests.get(f"{url}/openapi.json", timeout=SECONDS).json()
     findings = Findings(set(_strict(document)))
     schema = schemathesis.openapi.from_dict(document, config=_config(url, examples, seed))
-    schema.auth.providers.extend(_people(app, caller))
+    people = _people(app, caller)
+    schema.auth.providers.extend(_providers(people, caller))
+    # Who is nobody tries what belongs to somebody.
+    belongings = Belongings(app, people[0].id if people else make_user(app))
+    turns: Counter[str] = Counter()
+
+    def map_case(context: HookContext, case: Case) -> Case:
+        if case.meta is None or not case.meta.generation.mode.is_positive:
+            return case
+        operation, number = operation_of(case), next(_numbers)
+        case = _sensible(case, number)
+        turns[operation] += 1
+        if turns[operation] % 2:
+            belongings.lend(case, number)
+        return case
 
     def filter_failure(context: HookContext, failure: Failure, case: Case, response: Response) -> bool:
         reason = excuse(failure, case, response)
@@ -102,20 +117,25 @@ def attack(app: Flask, url: str, caller: str, examples: int, seed: int) -> Findi
         return reason is None
 
     schema.hook(filter_failure)
-    schema.hook("map_case")(_sensible)
+    schema.hook(map_case)
     for event in from_schema(schema).execute():
         _note(event, findings)
     return findings
 
 
-def _people(app: Flask, caller: str) -> list[Any]:
+def _people(app: Flask, caller: str) -> list[Person]:
     if caller == "anonymous":
         return []
     if caller == "admin":
         return [Person(app, Role.ADMIN)]
+    return [Person(app, Role.CUSTOMER) for _ in range(2)]
+
+
+def _providers(people: list[Person], caller: str) -> list[Any]:
+    if len(people) < 2:
+        return list(people)
     # What one of the two has, the other one is not to see: the check named object_level_authorization tries.
     names = (caller, "neighbour")
-    people = [Person(app, Role.CUSTOMER) for _ in names]
     return [EscalatingAuthProvider(people, list(names), peers=names, pinned=caller)]
 
 
@@ -141,11 +161,8 @@ def _strict(document: dict[str, Any]) -> Iterator[str]:
                 yield operation["operationId"]
 
 
-def _sensible(context: HookContext, case: Case) -> Case:
+def _sensible(case: Case, number: int) -> Case:
     """A good request that is not refused for what no document can say: what is taken, and what is true."""
-    if case.meta is None or not case.meta.generation.mode.is_positive:
-        return case
-    number = next(_numbers)
     if "page" in case.query:
         case.query.pop("cursor", None)  # one of the two
     if key := case.headers.get("Idempotency-Key"):

@@ -324,6 +324,18 @@ class TestOverTime:
 
         assert prices(app) == [(120, 90), (95, 85), (110, 99)]
 
+    @pytest.mark.parametrize("at_once", [True, False])
+    def test_it_waits_for_the_price_to_move_whatever_else_the_offers_do(self, app, walk, user_id, at_once):
+        walk.offers({A: (90, 1)})
+        make_alert(app, user_id, walk.product_id, K.BELOW, target=100)
+        for offers in ({A: (90, 1), B: (95, 1)}, {A: (85, 1), B: (95, 1)}):
+            walk.offers(offers)
+            if not at_once:
+                announce(walk.now)
+        announce(walk.now)
+
+        assert prices(app) == [(90, 85)]
+
     def test_remembers_when_it_went_off(self, app, walk, user_id):
         walk.to(120)
         make_alert(app, user_id, walk.product_id, cooldown_seconds=120)

@@ -186,7 +186,7 @@ class TestTheKinds:
     def test_cheapest_offer_compares_with_the_one_that_was_told(self):
         watch = make_watch(K.CHEAPEST_OFFER, cheapest="b", cooldown_seconds=120)
 
-        assert firings(watch, 100, 100, 100, 100, 100, cheapest=["a", "a", "c", "a", "c"], seconds=60) == [1, 3]
+        assert firings(watch, 100, 100, 100, 100, 100, cheapest=["a", "a", "c", "a", "c"], seconds=60) == [1, 4]
 
 
 class TestLacksExtreme:

@@ -5,11 +5,12 @@ from uuid import uuid4
 
 import pytest
 
-from aggregator.database import in_transaction, transaction
+from aggregator.database import db, in_transaction, transaction
 from aggregator.errors import Conflict, Invalid, NotFound
-from aggregator.models import Category, Product
-from aggregator.services import catalog, categories
-from tests.builders import edit, make_category, make_product, stored
+from aggregator.models import AlertState, Category, Product
+from aggregator.services import catalog, categories, imports
+from aggregator.services.product_rows import Row
+from tests.builders import edit, make_alert, make_category, make_product, make_user, stored
 
 pytestmark = pytest.mark.usefixtures("context")
 
@@ -127,6 +128,61 @@ class TestTheTree:
         change(tree[2], now, parent_id=None)
 
         assert {c.id: c.parent_id for c in stored(app, Category)} == {tree[0]: None, tree[1]: tree[0], tree[2]: None}
+
+
+class TestAlertsOfCategories:
+    """They go by what has happened while a product was in them."""
+
+    @pytest.fixture
+    def told(self, app, now):
+        """Makes a product in a category, and alerts that have seen it: of the category, and of the product itself."""
+
+        def told(category_id, watched_id):
+            user_id, product_id = make_user(app), make_product(app, category_id=category_id)
+            of_category = make_alert(app, user_id, None, category_id=watched_id)
+            of_product = make_alert(app, user_id, product_id)
+            with transaction():
+                db.session.add_all([AlertState(alert_id=id, product_id=product_id) for id in (of_category, of_product)])
+            return product_id, of_category, of_product
+
+        return told
+
+    def seen(self, app) -> set:
+        return {state.alert_id for state in stored(app, AlertState)}
+
+    def test_begin_anew_with_a_product_that_moves(self, app, now, told):
+        category_id, elsewhere = make_category(app), make_category(app)
+        product_id, of_category, of_product = told(category_id, category_id)
+        _, *others = told(category_id, elsewhere)
+
+        with transaction():
+            catalog.change(product_id, {"category_id": category_id, "name": "Lamp"}, now)
+        assert self.seen(app) == {of_category, of_product, *others}
+        with transaction():
+            catalog.change(product_id, {"category_id": elsewhere}, now)
+        assert self.seen(app) == {of_product, *others}
+
+    def test_begin_anew_with_products_that_an_import_moves(self, app, now, told):
+        category_id = make_category(app, "Chairs")
+        product_id, of_category, of_product = told(category_id, category_id)
+
+        for fields, seen in (({"stock": 5}, {of_category, of_product}), ({"category": None}, {of_product})):
+            with transaction():
+                imports.put([Row(1, {"id": product_id} | fields)], now)
+            assert self.seen(app) == seen
+
+    def test_begin_anew_with_all_that_is_in_a_category_that_moves(self, app, now, told):
+        root, furniture, garden = make_category(app), make_category(app), make_category(app)
+        seats = make_category(app, parent_id=furniture)
+        _, _, of_product = told(make_category(app, parent_id=seats), root)
+        _, _, of_another = told(seats, furniture)
+        _, *elsewhere = told(furniture, furniture)
+
+        before = self.seen(app)
+        change(seats, now, name="Seats", parent_id=furniture)
+        assert self.seen(app) == before
+        change(seats, now, parent_id=garden)
+        assert self.seen(app) == {of_product, of_another, *elsewhere}
 
 
 class TestRemove:

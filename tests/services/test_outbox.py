@@ -146,43 +146,17 @@ class TestGivingBack:
         in_transaction(lambda: outbox.release([one]))
         assert [delivery.id for delivery in claim("next")] == [one.id]
 
+    def test_can_have_it_wait_for_a_while(self, app, webhook_id):
+        make_delivery(app, webhook_id, attempts=3)
+
+        in_transaction(lambda: outbox.release(claim(), 60))
+
+        assert claim() == []
+        assert (the_delivery(app).attempts, the_delivery(app).claimed_by) == (3, None)
+        assert 50 < (the_delivery(app).due_at - utcnow()).total_seconds() <= 60
+
     def test_of_nothing_does_nothing(self):
         in_transaction(lambda: outbox.release([]))
-
-
-class TestPostponing:
-    def test_leaves_the_first_few_of_each_webhook_due(self, app, webhook_id):
-        other, third = (make_webhook(app, make_user(app)) for _ in range(2))
-        made = {
-            id: [make_delivery(app, id, due_at=LONG_AGO + timedelta(days=days)) for days in range(5)]
-            for id in (webhook_id, other, third)
-        }
-
-        in_transaction(lambda: outbox.postpone({webhook_id, other}, 60, 2))
-
-        due = {delivery.id for delivery in stored(app, Delivery) if delivery.due_at < utcnow()}
-        assert due == {*made[webhook_id][:2], *made[other][:2], *made[third]}
-        late = [delivery.due_at - utcnow() for delivery in stored(app, Delivery) if delivery.id not in due]
-        assert all(50 < pause.total_seconds() <= 60 for pause in late)
-
-    def test_is_for_what_is_due_and_free(self, app, webhook_id):
-        later = utcnow() + timedelta(hours=5)
-        make_delivery(app, webhook_id, due_at=later)
-        make_delivery(app, webhook_id, claimed_by="x", claimed_until=later)
-        make_delivery(app, webhook_id, status="delivered")
-
-        in_transaction(lambda: outbox.postpone({webhook_id}, 60, 0))
-
-        assert {delivery.due_at for delivery in stored(app, Delivery)} == {later, LONG_AGO}
-
-    def test_is_done_a_batch_at_a_time(self, app, webhook_id, monkeypatch):
-        monkeypatch.setattr(outbox, "POSTPONED_AT_ONCE", 3)
-        for _ in range(5):
-            make_delivery(app, webhook_id)
-
-        in_transaction(lambda: outbox.postpone({webhook_id}, 60, 0))
-
-        assert len(stored(app, Delivery, Delivery.due_at == LONG_AGO)) == 2
 
 
 def test_what_is_due_is_found_by_an_index_of_its_channel_alone():

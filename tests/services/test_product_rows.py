@@ -102,6 +102,10 @@ class TestCsv:
 
         assert [type(row) for row in rows] == [Rejected]
 
+    def test_a_first_line_without_end_is_told_at_once(self):
+        with pytest.raises(UsageError, match="The first line is not CSV: field larger than field limit"):
+            of_csv("x" * 200_000 + "\n")
+
     @pytest.mark.parametrize("header", ["", "description", "name,colour", "name,name"])
     def test_columns_that_make_no_sense_are_told_at_once(self, header):
         with pytest.raises(UsageError, match="The first line has to name columns"):

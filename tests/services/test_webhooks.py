@@ -49,6 +49,21 @@ class TestMessages:
         assert self.told(Event.PRICE_ALERT, TOLD[:1], user_id) == [(own, f"created:1:{own}")]
         assert self.told(Event.PRICE_ALERT, TOLD[:1], make_user(app)) == []
 
+    def test_tell_each_user_something_else(self, app, user_id):
+        other, nobody = make_user(app), make_user(app)
+        own, theirs = (make_webhook(app, user, events=["price.alert"]) for user in (user_id, other))
+        make_webhook(app, make_user(app), events=["price.alert"])
+        told = {user_id: TOLD, other: TOLD[1:], nobody: TOLD}
+
+        found = in_transaction(lambda: webhooks.own_messages(Event.PRICE_ALERT, told))
+
+        assert {(m.webhook_id, m.user_id, m.key, m.payload["id"]) for m in found} == {
+            (own, user_id, f"created:1:{own}", "1"),
+            (own, user_id, f"created:2:{own}", "2"),
+            (theirs, other, f"created:2:{theirs}", "2"),
+        }
+        assert in_transaction(lambda: webhooks.own_messages(Event.PRICE_ALERT, {})) == []
+
     def test_go_to_none_that_is_disabled_or_whose_user_is(self, app, user_id):
         make_webhook(app, user_id, enabled=False)
         make_webhook(app, make_user(app, active=False))
