@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from aggregator.database import db, read, tune_for_batches
 from aggregator.models import Endpoint, Feed, Product, Registration
 from aggregator.models.base import table_of
-from aggregator.sql import Select, now_plus
+from aggregator.sql import Select, now_plus, once
 
 FEEDS = table_of(Feed)
 CLAIM_SECONDS = 90.0
@@ -67,7 +67,7 @@ def claim_due(claim: str, limit: int, endpoints: Collection[Endpoint], fingerpri
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
-    return _claim(claim, Feed.product_id.in_(due), CLAIM_SECONDS)
+    return _claim(claim, Feed.product_id.in_(once(due)), CLAIM_SECONDS)
 
 
 def anything_due() -> bool:

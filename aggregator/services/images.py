@@ -16,7 +16,7 @@ from aggregator.models import ChangeKind, Image, ImageStatus, Product
 from aggregator.models.base import table_of
 from aggregator.models.images import MAX_IMAGES
 from aggregator.services import changes
-from aggregator.sql import Select, now_plus
+from aggregator.sql import Select, now_plus, once
 
 IMAGES = table_of(Image)
 CLAIM_SECONDS = 120.0
@@ -102,7 +102,7 @@ def claim_due(claim: str) -> Claimed | None:
     row = IMAGES.c
     found = db.session.execute(
         sa.update(IMAGES)
-        .where(row.id.in_(due))
+        .where(row.id.in_(once(due)))
         .values(claimed_by=claim, claimed_until=now_plus(CLAIM_SECONDS), attempts=row.attempts + 1)
         .returning(row.id, row.product_id, row.attempts)
     ).first()

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from aggregator.database import database_now, db, dialect, read
 from aggregator.models import Channel, Delivery, DeliveryStatus, Event
 from aggregator.models.base import table_of
-from aggregator.sql import Select, now_plus, upsert
+from aggregator.sql import Select, now_plus, once, upsert
 
 DELIVERIES = table_of(Delivery)
 CLAIM_SECONDS = 120.0
@@ -109,7 +109,7 @@ def claim_due(claim: str, channel: Channel, limit: int, busy: Collection[UUID] =
     row = DELIVERIES.c
     claimed = db.session.execute(
         sa.update(DELIVERIES)
-        .where(row.id.in_(due))
+        .where(row.id.in_(once(due)))
         .values(claimed_by=claim, claimed_until=now_plus(CLAIM_SECONDS), attempts=row.attempts + 1)
         .returning(row.id, row.event, row.user_id, row.webhook_id, row.payload, row.attempts, row.created_at)
     )

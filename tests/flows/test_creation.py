@@ -158,7 +158,7 @@ class TestAServiceThatFails:
         product, feed = the_product(app)
         assert product.id == created.product_id
         assert (feed.status, feed.reason, feed.attempts) == (Registration.PENDING, PENDING[kind], 1)
-        assert 4 < (feed.due_at - datetime.now(UTC)).total_seconds() <= 8
+        assert 0 < (feed.due_at - datetime.now(UTC)).total_seconds() <= 8
         assert_unclaimed(app)
         sandbox.faults = []
         end_pauses(app)
