@@ -180,6 +180,16 @@ def wait_for_the_disk() -> None:
         db.session.connection().exec_driver_sql("SET LOCAL synchronous_commit = on")
 
 
+def once(rows: Select) -> Select:
+    """A query of one column that is run once, wherever it stands.
+
+    PostgreSQL may run what stands in an IN anew for each row that it compares; with a LIMIT that skips locked rows
+    each run finds others, and all of them together more than the limit.
+    """
+    found = rows.cte("found")
+    return sa.select(*found.c)
+
+
 def read(build: Callable[..., Select], *shape: Hashable, **values: Any) -> Sequence[Row]:
     """The rows of the query build(*shape) with values for its parameters.
 

@@ -224,16 +224,6 @@ def id_parameter(name: str) -> sa.ColumnElement[Any]:
     return sa.cast(sa.bindparam(name, type_=sa.String), GUID())
 
 
-def once(rows: Select) -> Select:
-    """A query of one column that is run once, wherever it stands.
-
-    PostgreSQL may run what stands in an IN anew for each row that it compares; with a LIMIT that skips locked rows
-    each run finds others, and all of them together more than the limit.
-    """
-    found = rows.cte("found")
-    return sa.select(*found.c)
-
-
 def upsert(table: sa.Table, dialect: str) -> Any:
     """An INSERT into table that knows ON CONFLICT, for which each dialect has a class of its own."""
     return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)

@@ -7,10 +7,10 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from aggregator.database import db, read, tune_for_batches
+from aggregator.database import db, once, read, tune_for_batches
 from aggregator.models import Endpoint, Feed, Product, Registration
 from aggregator.models.base import table_of
-from aggregator.sql import Select, now_plus, once
+from aggregator.sql import Select, now_plus
 
 FEEDS = table_of(Feed)
 CLAIM_SECONDS = 90.0

@@ -9,10 +9,10 @@ from uuid import UUID, uuid4
 
 import sqlalchemy as sa
 
-from aggregator.database import database_now, db, dialect, read
+from aggregator.database import database_now, db, dialect, once, read
 from aggregator.models import Channel, Delivery, DeliveryStatus, Event
 from aggregator.models.base import table_of
-from aggregator.sql import Select, now_plus, once, upsert
+from aggregator.sql import Select, now_plus, upsert
 
 DELIVERIES = table_of(Delivery)
 CLAIM_SECONDS = 120.0
