@@ -175,7 +175,7 @@ class MailConnection:
             return _judged(error.smtp_code, error.smtp_error, _step(error), ours=not _about_mail(error))
         if isinstance(error, smtplib.SMTPNotSupportedError):
             return MailServerDown("the server knows no way to sign in that we know")
-        if isinstance(error, UnicodeEncodeError):
+        if isinstance(error, UnicodeEncodeError) and self._limit.connected:  # before, it is the name of the host
             return MailServerDown("the name or the password has characters that cannot be sent")
         if isinstance(error, ssl.SSLCertVerificationError):
             return MailServerDown("the server's certificate does not hold")
