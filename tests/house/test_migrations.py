@@ -48,15 +48,16 @@ def _table(inspector: sa.Inspector, table: str) -> dict[str, object]:
         "checks": sorted((c["name"], c["sqltext"]) for c in inspector.get_check_constraints(table)),
         "uniques": sorted(map(str, inspector.get_unique_constraints(table))),
         "indexes": sorted(map(_index, inspector.get_indexes(table))),
-        "references": sorted(str(_reference(key)) for key in inspector.get_foreign_keys(table)),
+        "references": sorted(str(_reference(inspector.bind, key)) for key in inspector.get_foreign_keys(table)),
         "options": inspector.get_table_options(table),
         "storage": _storage(inspector.bind, table),
     }
 
 
-def _reference(key: Any) -> dict[str, Any]:
-    """A foreign key without its name, which SQLite does not tell of one that was added with its column."""
-    return {name: value for name, value in key.items() if name != "name"}
+def _reference(connection: Connection, key: Any) -> dict[str, Any]:
+    """A foreign key; without its name where SQLite does not tell it: of one that was added with its column."""
+    added = connection.dialect.name == "sqlite" and key["constrained_columns"] == ["category_id"]
+    return key | {"name": None} if added else key
 
 
 def _index(index: Any) -> tuple[object, ...]:
