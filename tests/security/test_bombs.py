@@ -79,14 +79,18 @@ class Bombing:
 
     def drop(self, name: str, call: Call, **options: Any) -> TestResponse:
         """The answer to a call with these options."""
-        for _ in range(TRIES):  # somebody else may have had the processor
-            answer = call.send(self._client, self._token(call.operation), **options)
-            if answer.status_code < 400 and call.operation.method != "GET":
-                self._tokens = {}  # that may have ended the sign-in
-            if self._client.took < SECONDS:
-                break
+        answer = self._send(call, **options)
+        for _ in range(TRIES - 1):  # somebody else may have had the processor: then it is timed again
+            if self._client.took >= SECONDS:
+                self._send(call, **options)
         came_to = answer.status_code if self._client.took < SECONDS else f"{self._client.took:.1f} s"
         self.found.setdefault(name, set()).add(came_to)
+        return answer
+
+    def _send(self, call: Call, **options: Any) -> TestResponse:
+        answer = call.send(self._client, self._token(call.operation), **options)
+        if answer.status_code < 400 and call.operation.method != "GET":
+            self._tokens = {}  # that may have ended the sign-in
         return answer
 
     def _token(self, operation: Operation) -> str:
@@ -359,10 +363,11 @@ class TestHeaders:
                     assert UUID(answer.headers["X-Request-ID"])
             else:
                 headers = dict(zip(IGNORED_HEADERS, cycle(HEADER_VALUES.values()), strict=False))
-                bombing.drop("all", admins_world(app, bombing.world.admin).call(operation), headers=headers)
+                others = Bombing(app)  # nobody has more than ten webhooks
+                others.drop("all", others.world.call(operation), headers=headers)
+                assert others.other_than(200, 201, 202, 204) == {}, operation.id
 
-        # 409: in the end the admin has as many webhooks as one can have.
-        assert bombing.other_than(200, 201, 202, 204, 409) == {}
+        assert bombing.other_than(200) == {}
 
     def test_of_a_token_are_a_401_where_one_is_needed(self, app):
         bombing = Bombing(app)
