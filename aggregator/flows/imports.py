@@ -33,9 +33,10 @@ def run_whole(rows: Iterable[Row | Rejected]) -> list[Outcome]:
     """Import all rows in one transaction, or none of them: then only those that are rejected are returned."""
     done, now = Done(), utcnow()
     rejected: list[Rejected] = []
+    batches = list(_batches(rows))  # to read a file takes its time, and nobody shall wait for that in a transaction
     try:
         with transaction():
-            for batch in _batches(rows):
+            for batch in batches:
                 rejected += [row for row in batch if isinstance(row, Rejected)]
                 done += imports.put([row for row in batch if isinstance(row, Row)], now)
             rejected += [outcome for outcome in done.outcomes if isinstance(outcome, Rejected)]
