@@ -9,25 +9,24 @@ import itertools
 import logging
 import statistics
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
 from uuid import UUID, uuid4
 
-import psycopg2
 import sqlalchemy as sa
-from sqlalchemy.engine import make_url
 
 from aggregator.clock import utcnow
 from aggregator.database import close, db, in_transaction
 from aggregator.models import Alert, AlertKind, Direction, Role, User
 from aggregator.models.types import TIMESTAMP_FORMAT
+from benchmarks.kept import connect, copy_of, prepared
 from benchmarks.stub import product_ids, running_stub
 from benchmarks.sync import LONG_AGO, OFFERS, SEED, Bench
-from tests.conftest import Cluster, migrate
 from tests.postgres import PostgresServer, kept_postgres
 
 KEPT = Path("/tmp/aggregator-bench-history")  # the path of a socket must be short
@@ -62,67 +61,17 @@ SELECT min(price), sum(price * held) / sum(held), max(price), min(at), max(at) F
 """
 
 
-def prepared(server: PostgresServer, points: int) -> tuple[str, datetime]:
-    """The name of a database with so many points, made if there is none, and when its last ones were."""
-    name = f"points_{points}"
-    cluster = Cluster(server.url)
-    with closing(_connect(server, "postgres")) as connection, connection.cursor() as cursor:
-        cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,))
-        exists = cursor.fetchone() is not None
-    if exists:
-        until = _made_at(server, name)
-        if until and utcnow() - until < KEPT_FOR:
-            return name, until
-    print(f"Making {points:,} points, once ...", flush=True)
-    began = time.monotonic()
-    migrate(cluster.create(name))
-    until = _fill(server, name, points)
-    print(f"  in {time.monotonic() - began:.0f} s, kept in {KEPT}", flush=True)
-    return name, until
-
-
-def _made_at(server: PostgresServer, name: str) -> datetime | None:
-    """When a database was made, if it was made to the end."""
-    with closing(_connect(server, name)) as connection, connection.cursor() as cursor:
-        cursor.execute("SELECT to_regclass('made') IS NOT NULL")
-        if not cursor.fetchone()[0]:
-            return None
-        cursor.execute("SELECT at FROM made")
-        return cursor.fetchone()[0]
-
-
-def _fill(server: PostgresServer, name: str, points: int) -> datetime:
-    until, ticks = utcnow(), points // 2 // PRODUCTS
-    with closing(_connect(server, name)) as connection, connection.cursor() as cursor:
-        _insert(cursor, until, "product_price_points", ticks, product_ids(SYNCED, SEED)[:PRODUCTS], "uuid", ", 10")
-        offers = list(range(1, PRODUCTS * OFFERS + 1))
-        _insert(cursor, until, "price_points", ticks // OFFERS, offers, "bigint", "")
-        cursor.execute("CREATE TABLE made AS SELECT %s AS at", (until,))
-        cursor.execute("VACUUM (ANALYZE)")
-    return until
+def fill(points: int, cursor: Any, until: datetime) -> None:
+    """So many points, half of them of products and half of offers, of the days until a moment."""
+    ticks = points // 2 // PRODUCTS
+    _insert(cursor, until, "product_price_points", ticks, product_ids(SYNCED, SEED)[:PRODUCTS], "uuid", ", 10")
+    offers = list(range(1, PRODUCTS * OFFERS + 1))
+    _insert(cursor, until, "price_points", ticks // OFFERS, offers, "bigint", "")
 
 
 def _insert(cursor: Any, until: datetime, table: str, ticks: int, keys: list[Any], kind: str, count: str) -> None:
     statement = FILL.format(table=table, ticks=ticks, days=DAYS, count=count).replace("%(keys)s", f"%(keys)s::{kind}[]")
     cursor.execute(statement, {"until": until, "keys": keys})
-
-
-def _connect(server: PostgresServer, name: str) -> Any:
-    url = make_url(server.url(name))
-    connection = psycopg2.connect(dbname=name, user=url.username, host=url.query["host"], options="-c timezone=UTC")
-    connection.autocommit = True
-    return connection
-
-
-@contextmanager
-def copy_of(server: PostgresServer, name: str) -> Iterator[str]:
-    """A copy of a database, for as long as the context lasts."""
-    server.drop_database("work")
-    server.create_database("work", template=name)
-    try:
-        yield "work"
-    finally:
-        server.drop_database("work")
 
 
 class HistoryBench(Bench):
@@ -143,7 +92,7 @@ def reads(server: PostgresServer, name: str, bench: HistoryBench, until: datetim
     period = f"since={since.strftime(TIMESTAMP_FORMAT)}&until={until.strftime(TIMESTAMP_FORMAT)}"
     ids = [pick.choice(bench.ids[:PRODUCTS]) for _ in range(rounds)]
     print(f"\nOver 30 days of a product, medians of {rounds}, in ms  (goal: 3 x the bare SQL)")
-    with closing(_connect(server, name)) as connection, connection.cursor() as cursor:
+    with closing(connect(server, name)) as connection, connection.cursor() as cursor:
 
         def bare(statement: str, id_: str) -> None:
             cursor.execute(statement, {"id": id_, "since": since, "until": until})
@@ -246,7 +195,8 @@ def main() -> None:
         kept_postgres(KEPT, shared_buffers="256MB", max_wal_size="2GB") as server,
         running_stub(SYNCED, OFFERS, 0, SEED) as stub,
     ):
-        name, until = prepared(server, options.points)
+        name = f"points_{options.points}"
+        until = prepared(server, name, partial(fill, options.points), KEPT_FOR)
         with copy_of(server, name) as work:
             bench = HistoryBench(server.url(work), stub, SYNCED)
             if options.only in (None, "reads"):

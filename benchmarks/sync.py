@@ -7,6 +7,7 @@ this machine, so only the ratios of one run say anything about another machine.
 import argparse
 import itertools
 import json
+import logging
 import random
 import statistics
 import subprocess
@@ -215,6 +216,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", choices=["rates", "sizes", "sqlite", "reads"])
     options = parser.parse_args()
+    logging.disable(logging.INFO)
     started = time.monotonic()
     with postgres(durable=True, shared_buffers="256MB", max_wal_size="2GB") as server:
         if options.only in (None, "rates"):

@@ -16,7 +16,7 @@ PATIENCE = 10.0  # seconds without any answer
 def answers_per_second(url: str, ids: list[str], connections: int = 32, seconds: float = 3.0) -> float:
     """Ask for the ids' offers, round and round, with one request at a time on each connection."""
     requests = cycle(_requests(url, ids))
-    sockets = _connect(url, connections)
+    sockets = connect(url, connections)
     try:
         with select.epoll() as epoll:
             for number in sockets:
@@ -32,7 +32,8 @@ def _requests(url: str, ids: list[str]) -> list[bytes]:
     return [f"GET /api/v1/products/{id_}{tail}".encode() for id_ in ids]
 
 
-def _connect(url: str, connections: int) -> dict[int, socket.socket]:
+def connect(url: str, connections: int) -> dict[int, socket.socket]:
+    """So many connections to the server at url, by their file descriptors."""
     address = urlsplit(url)
     opened = [socket.create_connection((address.hostname, address.port)) for _ in range(connections)]
     for connected in opened:
