@@ -1,10 +1,13 @@
 """create_app(): puts everything together. It knows everyone, and nobody knows it."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from alembic.script import ScriptDirectory
-from flask import Flask, Response, request
+from flask import Flask, Request, Response, request
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from flask_cors import CORS
 from flask_migrate import Migrate
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -56,10 +59,29 @@ API_DOCUMENT = {
 }
 
 
+class App(Flask):
+    """Flask, for views and hooks that are plain functions, all of them: it need not look at each, each time."""
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """The function as it is."""
+        return func
+
+
+class Sessions(SecureCookieSessionInterface):
+    """Flask's, but for who brings no cookie nothing is prepared to read one."""
+
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        """The session that a cookie brings, or a new one."""
+        return (
+            super().open_session(app, request) if self.get_cookie_name(app) in request.cookies else self.session_class()
+        )
+
+
 def create_app(settings: config.Settings) -> Flask:
     """The app as settings say; nothing is connected to before the first use."""
     logs.configure(settings.log_format)
-    app = Flask(__name__, static_folder=None)
+    app = App(__name__, static_folder=None)
+    app.session_interface = Sessions()
     app.config.update(API_DOCUMENT, MAX_CONTENT_LENGTH=MAX_BODY_BYTES, SECRET_KEY=settings.secret_key)
     app.url_map.strict_slashes = False  # /products/ is /products
     database.init_app(app, settings.database_url, settings.db_pool_size)
@@ -68,7 +90,7 @@ def create_app(settings: config.Settings) -> Flask:
     app.extensions["schema"] = [script.revision for script in ScriptDirectory(str(MIGRATIONS)).walk_revisions()]
     for written in (formats.money, formats.percent, formats.moment, formats.day):
         app.add_template_filter(written)
-    requests.init_app(app)
+    requests.init_app(app, logs.request_lines(settings.log_format))
     problems.init_app(app)
     auth.init_app(app, settings.jwt_secret_key, settings.access_token_seconds)
     api = ProblemApi(app)

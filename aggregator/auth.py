@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
+from functools import cache
 from typing import Any, NoReturn, cast
 from uuid import UUID
 
@@ -154,6 +155,7 @@ def init_app(app: Flask, jwt_secret_key: str, access_seconds: int) -> None:
     app.after_request(_keep_private)
 
 
+@cache
 def operation_id(method: str, endpoint: str) -> str:
     """The name of an operation, such as getProduct."""
     name = endpoint.rpartition(".")[2]

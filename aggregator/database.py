@@ -17,10 +17,9 @@ from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy.engine import URL, Engine
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
-from sqlalchemy.sql.compiler import SQLCompiler
 
 from aggregator.models import Base
-from aggregator.sql import Row, Select, now_plus
+from aggregator.sql import Query, Row, Select, now_plus
 
 # Nothing is expired on commit: what a service returned may be read after its transaction.
 db = SQLAlchemy(metadata=Base.metadata, session_options={"expire_on_commit": False})
@@ -29,6 +28,9 @@ BUSY_TIMEOUT_MS = 5_000
 POSTGRESQL_LIMITS = (
     "-c statement_timeout=10000 -c lock_timeout=3000 -c idle_in_transaction_session_timeout=30000 -c timezone=UTC"
 )
+# What is prepared are queries whose best plan is always the same; PostgreSQL would make one anew each time as soon as it
+# expects a little less of that.
+KEEP_PLANS = " -c plan_cache_mode=force_generic_plan"
 QUIET = {"hide_parameters": True}  # an error shall not tell the token that could not be stored
 # A host that has vanished says nothing; without these a thread would wait for it for a quarter of an hour.
 GONE_HOST = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 10_000}
@@ -50,9 +52,8 @@ def init_app(app: Flask, url: URL, pool_size: int) -> None:
     db.init_app(app)
     with app.app_context():
         writer = db.engine
-    reader = sa.create_engine(
-        url, isolation_level="AUTOCOMMIT", pool_reset_on_return=None, **_engine_options(url, pool_size)
-    )
+    options = _engine_options(url, pool_size, KEEP_PLANS)
+    reader = sa.create_engine(url, isolation_level="AUTOCOMMIT", pool_reset_on_return=None, **options)
     app.extensions["reader"] = reader
     if url.get_backend_name() == "sqlite":
         if url.database and url.database != ":memory:":
@@ -70,13 +71,13 @@ def close(app: Flask) -> None:
     app.extensions["reader"].dispose()
 
 
-def _engine_options(url: URL, pool_size: int) -> dict[str, Any]:
+def _engine_options(url: URL, pool_size: int, settings: str = "") -> dict[str, Any]:
     if url.get_backend_name() == "sqlite":
         # Python must not begin transactions of its own: the "begin" event above does.
         return {**QUIET, "connect_args": {"isolation_level": None, "check_same_thread": False}}
     return {
         **QUIET,
-        "connect_args": {"options": POSTGRESQL_LIMITS, "connect_timeout": 3, **GONE_HOST},
+        "connect_args": {"options": POSTGRESQL_LIMITS + settings, "connect_timeout": 3, **GONE_HOST},
         "pool_size": pool_size,
         "max_overflow": 0,
         "pool_timeout": 3,
@@ -197,14 +198,48 @@ def read(build: Callable[..., Select], *shape: Hashable, **values: Any) -> Seque
     once for each shape. A dead connection is noticed by the query itself: it may be repeated, and that costs
     less than a ping before each.
     """
-    engine: Engine = current_app.extensions["reader"]
-    compiled = _compiled(engine, build, shape)
+    return _read(_query(current_app.extensions["reader"], build, shape, False), values)
+
+
+def read_often(build: Callable[..., Select], *shape: Hashable, **values: Any) -> Sequence[Row]:
+    """As read(), for a query that is asked all the time, and whose best plan is the same whatever the values."""
+    return _read(_query(current_app.extensions["reader"], build, shape, True), values)
+
+
+@lru_cache(maxsize=1024)
+def _query(engine: Engine, build: Callable[..., Select], shape: tuple[Hashable, ...], often: bool) -> Query:
+    return Query(engine, build(*shape), often)
+
+
+def _read(query: Query, values: dict[str, Any]) -> Sequence[Row]:
     try:
-        return _run(engine, compiled, values)
+        return _run(query, values)
     except OperationalError as error:
         if not error.connection_invalidated:
             raise
-        return _run(engine, compiled, values)
+        return _run(query, values)
+
+
+def _run(query: Query, values: dict[str, Any]) -> Sequence[Row]:
+    engine: Engine = current_app.extensions["reader"]
+    connection = None
+    try:
+        connection = engine.raw_connection()
+        return query.run(connection, connection.info, values)
+    except engine.dialect.loaded_dbapi.Error as error:
+        is_lost = connection is not None and engine.dialect.is_disconnect(error, connection.dbapi_connection, None)
+        if connection is not None and is_lost:
+            connection.invalidate(error)
+        raise _as_sqlalchemys(error, query.text, engine, is_lost) from error
+    finally:
+        if connection is not None:
+            connection.close()
+
+
+def _as_sqlalchemys(error: Exception, statement: str, engine: Engine, is_lost: bool) -> BaseException:
+    """What SQLAlchemy raises for an error of the driver."""
+    base, options = engine.dialect.loaded_dbapi.Error, {"connection_invalidated": is_lost, "hide_parameters": True}
+    return DBAPIError.instance(statement, None, error, base, dialect=engine.dialect, **options)
 
 
 def read_at_length(statement: sa.Executable) -> Sequence[sa.RowMapping]:
@@ -219,19 +254,3 @@ def read_at_length(statement: sa.Executable) -> Sequence[sa.RowMapping]:
         finally:
             if patient:
                 connection.exec_driver_sql("RESET statement_timeout")
-
-
-@lru_cache(maxsize=1024)
-def _compiled(engine: Engine, build: Callable[..., Select], shape: tuple[Hashable, ...]) -> SQLCompiler:
-    compiled = build(*shape).compile(engine)
-    assert isinstance(compiled, SQLCompiler)
-    return compiled
-
-
-def _run(engine: Engine, compiled: SQLCompiler, values: dict[str, Any]) -> Sequence[Row]:
-    parameters = {**compiled.params, **values}
-    with engine.connect() as connection:
-        if compiled.positiontup is not None:
-            positional = tuple(parameters[name] for name in compiled.positiontup)
-            return connection.exec_driver_sql(compiled.string, positional).all()
-        return connection.exec_driver_sql(compiled.string, parameters).all()

@@ -97,6 +97,7 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc]
 
     def arguments(self, schema: Any, *, location: str = "json", **kwargs: Any) -> Callable[[View], View]:
         """flask-smorest's; of a body it also documents how it cannot be read."""
+        schema = schema() if isinstance(schema, type) else schema  # once, and not for each request
         decorator: Callable[[View], View] = super().arguments(schema, location=location, **kwargs)
         if location not in BODY_PROBLEMS:
             return decorator

@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
@@ -13,29 +14,29 @@ from aggregator.services.catalog_reads import version_in
 from aggregator.services.idempotency import RequestKey, request_digest
 
 REQUEST_ID = "X-Request-ID"
-log = structlog.get_logger(__name__)
 _acceptable = re.compile(r"[A-Za-z0-9-]{1,64}").fullmatch
 
 
-def init_app(app: Flask) -> None:
-    """Give each request an id, which logs, answers and the offers service get to see."""
+def init_app(app: Flask, write_line: Callable[..., None]) -> None:
+    """Give each request an id, which answers, the offers service and the log, with a line for each, get to see."""
     app.before_request(_begin)
-    app.after_request(_end)
+    app.after_request(lambda response: _end(response, write_line))
 
 
 def _begin() -> None:
     given = request.headers.get(REQUEST_ID, "")
+    g.request_id = given if _acceptable(given) else str(uuid4())
     structlog.contextvars.clear_contextvars()
-    structlog.contextvars.bind_contextvars(request_id=given if _acceptable(given) else str(uuid4()))
+    structlog.contextvars.bind_contextvars(request_id=g.request_id)
     g.started = time.perf_counter()
 
 
-def _end(response: Response) -> Response:
-    response.headers[REQUEST_ID] = request_id()
-    log.info(
-        "request",
+def _end(response: Response, write_line: Callable[..., None]) -> Response:
+    response.headers[REQUEST_ID] = g.request_id
+    write_line(
+        request.path,
+        request_id=g.request_id,
         method=request.method,
-        path=request.path,
         status=response.status_code,
         ms=round(1000 * (time.perf_counter() - g.started), 1),
         **({"user_id": str(principal().user_id)} if "principal" in g else {}),

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from flask import Response, request
+from werkzeug.http import quote_etag
 
 from aggregator.services.listing import Page
 
@@ -42,20 +43,19 @@ def json_response(text: str, status: int = 200, headers: dict[str, str] | None =
 def tagged(text: str, tag: str | None = None) -> Response:
     """An answer with an ETag, or a 304 for who has it already."""
     tag = tag or blake2b(text.encode(), digest_size=12).hexdigest()
-    response = not_modified(tag) or json_response(text)
-    response.set_etag(tag)
-    response.cache_control.no_cache = True  # keep it, but ask each time whether it still holds
-    return response
+    return not_modified(tag) or json_response(text, headers=_revalidated(tag))
 
 
 def not_modified(tag: str) -> Response | None:
     """A 304 where the client has what the tag stands for."""
-    if not request.if_none_match.contains_weak(tag):
+    if "If-None-Match" not in request.headers or not request.if_none_match.contains_weak(tag):
         return None
-    response = Response(status=304)
-    response.set_etag(tag)
-    response.cache_control.no_cache = True
-    return response
+    return Response(status=304, headers=_revalidated(tag))
+
+
+def _revalidated(tag: str) -> dict[str, str]:
+    """The headers that say: keep it, but ask each time whether it still holds."""
+    return {"ETag": quote_etag(tag), "Cache-Control": "no-cache"}
 
 
 def page_response(pages: Callable[..., Page], query: dict[str, Any]) -> Response:

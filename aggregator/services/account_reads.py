@@ -10,9 +10,10 @@ from aggregator.database import read
 from aggregator.errors import NotFound
 from aggregator.models import Role, User
 from aggregator.models.base import table_of
-from aggregator.services import listing, paging
+from aggregator.services import listing
 from aggregator.services.accounts import folded
-from aggregator.services.listing import Listing, Page
+from aggregator.services.list_queries import Listing
+from aggregator.services.listing import Page
 from aggregator.sql import Select, id_parameter, json_bool, json_object, json_time
 
 
@@ -39,13 +40,11 @@ USERS = Listing(
     source=table_of(User),
     document=user_json,
     columns={
-        "username": lambda _: User.username_key,
-        "email": lambda _: User.email_key,
-        "created_at": lambda _: User.created_at,
+        "username": User.username_key,
+        "email": User.email_key,
+        "created_at": User.created_at,
     },
-    kinds={"username": paging.is_text, "email": paging.is_text, "created_at": paging.is_moment},
     tie=User.id,
-    tie_kind=paging.is_uuid,
     default_sort="username",
     filters={
         "q": sa.or_(_contains(User.username_key), _contains(User.email_key)),

@@ -10,8 +10,9 @@ from aggregator.database import read
 from aggregator.errors import NotFound
 from aggregator.models import Alert, AlertKind, AlertState
 from aggregator.models.base import table_of
-from aggregator.services import listing, paging
-from aggregator.services.listing import Listing, Page
+from aggregator.services import listing
+from aggregator.services.list_queries import Listing
+from aggregator.services.listing import Page
 from aggregator.sql import Select, id_parameter, json_bool, json_object, json_time
 
 FIRED_AT = sa.select(sa.func.max(AlertState.fired_at)).where(AlertState.alert_id == Alert.id).scalar_subquery()
@@ -43,10 +44,8 @@ def alert_json() -> json_object:
 ALERTS = Listing(
     source=table_of(Alert),
     document=alert_json,
-    columns={"created_at": lambda _: Alert.created_at},
-    kinds={"created_at": paging.is_moment},
+    columns={"created_at": Alert.created_at},
     tie=Alert.id,
-    tie_kind=paging.is_uuid,
     default_sort="-created_at",
     filters={
         "user_id": Alert.user_id == id_parameter("user_id"),

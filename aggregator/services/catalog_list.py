@@ -8,13 +8,14 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from aggregator.models import MAX_PRICE, Category, Feed, Place, Product, Registration
+from aggregator.models.base import table_of
 from aggregator.services import listing, paging, search
 from aggregator.services.catalog_reads import product_json
-from aggregator.services.listing import Listing, Page
+from aggregator.services.list_queries import Listing
+from aggregator.services.listing import Page
 from aggregator.sql import moment_parameter
 
-# What has no price comes last, whichever way the list is sorted.
-_LOWEST, _HIGHEST = -1, MAX_PRICE + 1
+_NO_PRICE = (-1, MAX_PRICE + 1)
 
 
 def _number(name: str) -> sa.BindParameter[int]:
@@ -46,29 +47,20 @@ def _has_something() -> sa.ColumnElement[bool]:
 
 PRODUCTS = Listing(
     source=sa.join(Product, Feed, Feed.product_id == Product.id),
+    core=table_of(Product),  # where it lives, it has one feed
     document=product_json,
     columns={
-        "name": lambda _: Product.name,
-        "created_at": lambda _: Product.created_at,
-        "updated_at": lambda _: Product.updated_at,
-        "lowest_price": lambda down: sa.func.coalesce(Feed.lowest_price, _LOWEST if down else _HIGHEST),
-        "price": lambda down: sa.func.coalesce(Product.price, _LOWEST if down else _HIGHEST),
-        "rating": lambda down: sa.func.coalesce(Product.rating, -1.0 if down else 6.0),
-        "stock": lambda _: Product.stock,
-        "offer_count": lambda _: Feed.offer_count,
-    },
-    kinds={
-        "name": paging.is_text,
-        "created_at": paging.is_moment,
-        "updated_at": paging.is_moment,
-        "lowest_price": paging.is_number,
-        "price": paging.is_number,
-        "rating": paging.is_decimal,
-        "stock": paging.is_number,
-        "offer_count": paging.is_number,
+        "name": Product.name,
+        "created_at": Product.created_at,
+        "updated_at": Product.updated_at,
+        "lowest_price": Feed.lowest_price,
+        "price": Product.price,
+        "rating": Product.rating,
+        "stock": Product.stock,
+        "offer_count": Feed.offer_count,
     },
     tie=Product.id,
-    tie_kind=paging.is_uuid,
+    nullable={"lowest_price": _NO_PRICE, "price": _NO_PRICE, "rating": (-1.0, 6.0)},
     default_sort="-created_at",
     filters={
         **_within("price", Product.price),

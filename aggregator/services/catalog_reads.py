@@ -6,7 +6,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from aggregator.database import read
+from aggregator.database import read_often
 from aggregator.errors import NotFound
 from aggregator.models import Category, Feed, Offer, Product
 from aggregator.services.image_reads import images_json
@@ -58,7 +58,7 @@ def product_json(offers: sa.ColumnElement[Any] | None = None) -> json_object:
 
 def find(product_id: UUID) -> Document:
     """A product with its current offers, the cheapest first. NotFound if there is none."""
-    rows = read(_product, id=str(product_id))
+    rows = read_often(_product, id=str(product_id))
     if not rows:
         raise NotFound("There is no such product.")
     text, *state = tuple(rows[0])
@@ -67,7 +67,7 @@ def find(product_id: UUID) -> Document:
 
 def tag(product_id: UUID) -> str:
     """The tag of a product's JSON, for less than the whole costs. NotFound if there is none."""
-    rows = read(_state, id=str(product_id))
+    rows = read_often(_state, id=str(product_id))
     if not rows:
         raise NotFound("There is no such product.")
     return _tag(*tuple(rows[0]))

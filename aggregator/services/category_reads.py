@@ -10,8 +10,9 @@ from aggregator.database import read
 from aggregator.errors import NotFound
 from aggregator.models import Category
 from aggregator.models.base import table_of
-from aggregator.services import listing, paging
-from aggregator.services.listing import Listing, Page
+from aggregator.services import listing
+from aggregator.services.list_queries import Listing
+from aggregator.services.listing import Page
 from aggregator.sql import Select, id_parameter, json_object, json_time
 
 
@@ -33,13 +34,11 @@ CATEGORIES = Listing(
     source=table_of(Category),
     document=category_json,
     columns={
-        "name": lambda _: Category.name,
-        "slug": lambda _: Category.slug,
-        "created_at": lambda _: Category.created_at,
+        "name": Category.name,
+        "slug": Category.slug,
+        "created_at": Category.created_at,
     },
-    kinds={"name": paging.is_text, "slug": paging.is_text, "created_at": paging.is_moment},
     tie=Category.id,
-    tie_kind=paging.is_uuid,
     default_sort="name",
     filters={
         "slug": Category.slug == sa.bindparam("slug", type_=sa.String),

@@ -1,47 +1,15 @@
 """Lists: filtered, sorted and paged in the database, which also writes the JSON."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import sqlalchemy as sa
+from aggregator.database import read, read_often
+from aggregator.services.list_queries import Listing, Part, Shape, count_rows, far_rows, parts_of, rows
+from aggregator.services.paging import Kind, decode_cursor, encode_cursor, parse_sort
+from aggregator.sql import Row
 
-from aggregator.database import read
-from aggregator.models.types import GUID, UTCDateTime
-from aggregator.services.paging import (
-    Columns,
-    Kind,
-    Sort,
-    decode_cursor,
-    encode_cursor,
-    following,
-    is_number,
-    order,
-    parse_sort,
-    sort_values,
-)
-from aggregator.sql import Row, Select, json_time
-
-Condition = sa.ColumnElement[bool]
 COUNTED = 1_000  # to count further would cost more than the page itself
-
-
-@dataclass(frozen=True, eq=False)
-class Listing:
-    """A list that can be asked for: where it comes from, what it shows, how it can be filtered and sorted."""
-
-    source: sa.FromClause
-    document: Callable[[], sa.ColumnElement[Any]]
-    columns: Columns
-    kinds: Mapping[str, Kind]
-    tie: Any
-    tie_kind: Kind
-    default_sort: str
-    # Conditions on a parameter of the same name; of a yes or no, a condition for each.
-    filters: Mapping[str, Condition | Mapping[bool, Condition]] = field(default_factory=dict)
-    always: tuple[Condition, ...] = ()
-    # Conditions on a parameter that must not all hold together.
-    unless: Mapping[str, Condition] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -60,17 +28,30 @@ class Page:
 
 @dataclass(frozen=True)
 class _Query:
-    """What is asked of lists: which things, in which order."""
+    """What is asked of a list: which things, and in which parts they come, one after the other."""
 
-    shape: tuple[tuple[str, bool | None], ...]
+    shape: Shape
     values: Mapping[str, Any]
-    keys: Sort
+    parts: Sequence[Part]
 
-    def rows(self, listing: Listing, after: bool, **position: Any) -> Sequence[Row]:
-        return read(_rows, listing, self.shape, self.keys, after, **position, **self.values)
+    def first(self, number: int, limit: int, offset: int = 0) -> Sequence[Row]:
+        """Rows of a part, from its beginning or from further on."""
+        if offset:
+            return read(far_rows, self.parts[number], self.shape, limit=limit, offset=offset, **self.values)
+        return self._often(number, False, limit)
 
-    def count(self, listing: Listing, at_most: int) -> int:
-        number: int = read(_count, listing, self.shape, at_most=at_most, **self.values)[0][0]
+    def after(self, number: int, limit: int, marks: Sequence[Any]) -> Sequence[Row]:
+        """Rows of a part that come after the one with these marks."""
+        return self._often(number, True, limit, **{f"after_{index}": mark for index, mark in enumerate(marks)})
+
+    def _often(self, number: int, after: bool, limit: int, **marks: Any) -> Sequence[Row]:
+        # The plan for a filter depends on how much of the list it leaves; without one it is always the same.
+        run = read if self.shape else read_often
+        return run(rows, self.parts[number], self.shape, after, limit, **marks, **self.values)
+
+    def count(self, part: Part, at_most: int) -> int:
+        """How many things there are in a part, or so many if there are more."""
+        number: int = read(count_rows, part, self.shape, at_most=at_most, **self.values)[0][0]
         return number
 
 
@@ -89,59 +70,64 @@ def page(
     listings = [listings] if isinstance(listings, Listing) else listings
     keys = parse_sort(sort or listings[0].default_sort, list(listings[0].columns))
     shape = tuple(sorted((name, value if isinstance(value, bool) else None) for name, value in filters.items()))
-    query = _Query(shape, {name: value for name, value in filters.items() if not isinstance(value, bool)}, keys)
+    values = {name: value for name, value in filters.items() if not isinstance(value, bool)}
+    query = _Query(shape, values, [part for listing in listings for part in parts_of(listing, keys)])
+    offset = (number - 1) * size
+    found = _from(query, offset, size + 1) if cursor is None else _after(query, cursor, size + 1)
+    shown, rest = found[:size], found[size:]
+    total = None
     if cursor is None:
-        found = _from(listings, query, (number - 1) * size, size + 1)
-    else:
-        found = _after(listings, query, cursor, size + 1)
-    last = found[size - 1] if len(found) > size else None
-    total = None if cursor is not None else _total(listings, query)
+        is_last = not rest and (shown or not offset)
+        total = offset + len(shown) if is_last else _total(query, listings)
     return Page(
-        "[" + ",".join(row[0] for _, row in found[:size]) + "]",
-        None if last is None else encode_cursor([*last[0], *last[1][1:]]),
+        "[" + ",".join([row[0] for _, row in shown]) + "]",
+        encode_cursor([*shown[-1][0], *shown[-1][1][1:]]) if rest else None,
         None if total is None else min(total, COUNTED),
         total is None or total <= COUNTED,
     )
 
 
-# A row, and what tells which of several lists it is from: nothing where there is but one.
-_Found = list[tuple[tuple[int, ...], Row]]
+# Rows, and what tells which of several parts each is from: nothing where there is but one.
+_Found = list[tuple[list[int], Row]]
 
 
-def _from(listings: Sequence[Listing], query: _Query, offset: int, limit: int) -> _Found:
+def _from(query: _Query, offset: int, limit: int) -> _Found:
     found: _Found = []
-    for number, listing in enumerate(listings):
-        rows = query.rows(listing, False, page_offset=offset, page_size=limit - len(found))
-        found += _named(listings, number, rows)
+    for number, part in enumerate(query.parts):
+        rows_ = query.first(number, limit - len(found), offset)
+        found += _named(query, number, rows_)
         if len(found) == limit:
             break
-        offset = 0 if rows or not offset else offset - query.count(listing, offset)
+        offset = 0 if rows_ or not offset else offset - query.count(part, offset)
     return found
 
 
-def _after(listings: Sequence[Listing], query: _Query, cursor: str, limit: int) -> _Found:
-    kinds = [*(listings[0].kinds[key.name] for key in query.keys), listings[0].tie_kind]
-    several: list[Kind] = [lambda value: is_number(value) and 0 <= value < len(listings)] if len(listings) > 1 else []
-    marks = list(decode_cursor(cursor, [*several, *kinds]).values())
+def _after(query: _Query, cursor: str, limit: int) -> _Found:
+    several = len(query.parts) > 1
+    kinds = [[*([_is(number)] if several else []), *part.kinds] for number, part in enumerate(query.parts)]
+    marks = list(decode_cursor(cursor, *kinds).values())
     first = marks.pop(0) if several else 0
-    position = {f"after_{index}": mark for index, mark in enumerate(marks)}
-    found = _named(listings, first, query.rows(listings[first], True, page_size=limit, **position))
-    for number in range(first + 1, len(listings)):
+    found = _named(query, first, query.after(first, limit, marks))
+    for number in range(first + 1, len(query.parts)):
         if len(found) < limit:
-            rest = query.rows(listings[number], False, page_offset=0, page_size=limit - len(found))
-            found += _named(listings, number, rest)
+            found += _named(query, number, query.first(number, limit - len(found)))
     return found
 
 
-def _named(listings: Sequence[Listing], number: int, rows: Sequence[Row]) -> _Found:
-    return [((number,) if len(listings) > 1 else (), row) for row in rows]
+def _is(number: int) -> Kind:
+    return lambda value: type(value) is int and value == number
 
 
-def _total(listings: Sequence[Listing], query: _Query) -> int:
+def _named(query: _Query, number: int, found: Sequence[Row]) -> _Found:
+    mark = [number] if len(query.parts) > 1 else []
+    return [(mark, row) for row in found]
+
+
+def _total(query: _Query, listings: Sequence[Listing]) -> int:
     total = 0
     for listing in listings:
         if total <= COUNTED:
-            total += query.count(listing, COUNTED + 1 - total)
+            total += query.count(Part(listing), COUNTED + 1 - total)
     return total
 
 
@@ -153,39 +139,3 @@ def containing(text: str) -> str:
 def literal(text: str) -> str:
     """The pattern for LIKE ... ESCAPE that finds text and nothing else."""
     return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-
-
-def _filtered(listing: Listing, shape: tuple[tuple[str, bool | None], ...]) -> list[Condition]:
-    conditions = list(listing.always)
-    for name, flag in shape:
-        condition = listing.filters[name]
-        conditions.append(condition[flag] if isinstance(condition, Mapping) else condition)  # type: ignore[index]
-    together = [listing.unless[name] for name, _ in shape if name in listing.unless]
-    return [*conditions, sa.not_(sa.and_(*together))] if together else conditions
-
-
-def _rows(listing: Listing, shape: tuple[tuple[str, bool | None], ...], keys: Sort, after: bool) -> Select:
-    marks = [_as_json(value) for value in sort_values(keys, listing.columns, listing.tie)]
-    statement = (
-        sa.select(sa.cast(listing.document(), sa.Text), *marks)
-        .select_from(listing.source)
-        .where(*_filtered(listing, shape))
-        .limit(sa.bindparam("page_size", type_=sa.Integer))
-    )
-    if after:
-        statement = statement.where(following(keys, listing.columns, listing.tie))
-    else:
-        statement = statement.offset(sa.bindparam("page_offset", type_=sa.BigInteger))
-    return order(statement, keys, listing.columns, listing.tie)
-
-
-def _as_json(value: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
-    """The value of a column as JSON can hold it, and so a cursor."""
-    if isinstance(value.type, UTCDateTime):
-        return json_time(value)
-    return sa.cast(value, sa.String) if isinstance(value.type, GUID) else value
-
-
-def _count(listing: Listing, shape: tuple[tuple[str, bool | None], ...]) -> Select:
-    some = sa.select(sa.literal(1)).select_from(listing.source).where(*_filtered(listing, shape))
-    return sa.select(sa.func.count()).select_from(some.limit(sa.bindparam("at_most", type_=sa.Integer)).subquery())

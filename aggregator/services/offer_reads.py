@@ -9,8 +9,9 @@ import sqlalchemy as sa
 from aggregator.database import read
 from aggregator.errors import NotFound
 from aggregator.models import Feed, Offer, Product
-from aggregator.services import listing, paging
-from aggregator.services.listing import Listing, Page
+from aggregator.services import listing
+from aggregator.services.list_queries import Listing
+from aggregator.services.listing import Page
 from aggregator.sql import Select, id_parameter, json_object, json_time
 
 OPEN = Offer.last_seen_at.is_(None)
@@ -37,17 +38,11 @@ def _offers(default_sort: str) -> Listing:
         source=sa.join(Offer, Feed, Feed.product_id == Offer.product_id),
         document=offer_json,
         columns={
-            "price": lambda _: Offer.price,
-            "items_in_stock": lambda _: Offer.items_in_stock,
-            "first_seen_at": lambda _: Offer.first_seen_at,
-        },
-        kinds={
-            "price": paging.is_number,
-            "items_in_stock": paging.is_number,
-            "first_seen_at": paging.is_moment,
+            "price": Offer.price,
+            "items_in_stock": Offer.items_in_stock,
+            "first_seen_at": Offer.first_seen_at,
         },
         tie=Offer.id,
-        tie_kind=paging.is_number,
         default_sort=default_sort,
         filters={
             "product_id": Offer.product_id == id_parameter("product_id"),

@@ -12,8 +12,9 @@ from aggregator.errors import NotFound
 from aggregator.models import Order, OrderEvent, OrderItem, User
 from aggregator.models.base import table_of
 from aggregator.models.types import TIMESTAMP_FORMAT
-from aggregator.services import listing, paging
-from aggregator.services.listing import Listing, Page
+from aggregator.services import listing
+from aggregator.services.list_queries import Listing
+from aggregator.services.listing import Page
 from aggregator.sql import Select, id_parameter, json_array, json_object, json_time, moment_parameter
 
 OWN = Order.user_id == id_parameter("owner_id")
@@ -51,10 +52,8 @@ def order_json() -> json_object:
 ORDERS = Listing(
     source=table_of(Order),
     document=order_json,
-    columns={"created_at": lambda _: Order.created_at, "total": lambda _: Order.total},
-    kinds={"created_at": paging.is_moment, "total": paging.is_number},
+    columns={"created_at": Order.created_at, "total": Order.total},
     tie=Order.id,
-    tie_kind=paging.is_uuid,
     default_sort="-created_at",
     filters={
         "owner_id": OWN,

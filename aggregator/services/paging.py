@@ -5,7 +5,7 @@ import binascii
 import json
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -19,8 +19,8 @@ from aggregator.sql import Select
 
 _is_base64url = re.compile("[A-Za-z0-9_-]+").fullmatch
 Kind = Callable[[Any], bool]  # whether a value in a cursor is of a column's type
-# What each name sorts by, for a descending sort or not; never null, because databases differ on nulls.
-Columns = Mapping[str, Callable[[bool], Any]]
+# Columns in the order in which they sort, and whether downwards; never null, because databases differ on nulls.
+Ordered = Sequence[tuple[Any, bool]]
 
 
 @dataclass(frozen=True)
@@ -44,42 +44,36 @@ def parse_sort(text: str, allowed: Sequence[str]) -> Sort:
     return keys
 
 
-def order(statement: Select, sort: Sort, columns: Columns, tie: Any) -> Select:
-    """Sort statement by the keys, and by tie, which is unique, in the direction of the last one."""
-    return statement.order_by(
-        *(column.desc() if descending else column.asc() for column, descending in _keys(sort, columns, tie))
-    )
+def order(statement: Select, by: Ordered) -> Select:
+    """Sort a statement; the last column is unique."""
+    return statement.order_by(*(column.desc() if descending else column.asc() for column, descending in by))
 
 
-def sort_values(sort: Sort, columns: Columns, tie: Any) -> list[Any]:
-    """What a cursor to the next row is made of: the values that the row is sorted by."""
-    return [column for column, _ in _keys(sort, columns, tie)]
-
-
-def following(sort: Sort, columns: Columns, tie: Any) -> sa.ColumnElement[bool]:
+def following(by: Ordered) -> sa.ColumnElement[bool]:
     """The condition that a row comes after the one whose values are the parameters after_0, after_1, ..."""
-    keys = _keys(sort, columns, tie)
-    marks = [
-        sa.cast(sa.bindparam(f"after_{index}", type_=sa.String), column.type)
-        if isinstance(column.type, GUID | UTCDateTime)
-        else sa.bindparam(f"after_{index}", type_=column.type)
-        for index, (column, _) in enumerate(keys)
-    ]
-    descending = {descending for _, descending in keys}
-    if len(descending) == 1:
+    marks = [_mark(column, index) for index, (column, _) in enumerate(by)]
+    columns = [column for column, _ in by]
+    if len({descending for _, descending in by}) == 1:
         # One comparison of rows, which an index can answer.
-        left, right = sa.tuple_(*(column for column, _ in keys)), sa.tuple_(*marks)
-        return left < right if descending == {True} else left > right
-    branches = []
-    for index, (column, downwards) in enumerate(keys):
-        equal = [keys[before][0] == marks[before] for before in range(index)]
-        branches.append(sa.and_(*equal, column < marks[index] if downwards else column > marks[index]))
-    return sa.or_(*branches)
+        beyond: sa.ColumnElement[bool] = _beyond(sa.tuple_(*columns), sa.tuple_(*marks), by[0][1])
+        return beyond
+    branches = [
+        sa.and_(*(columns[before] == marks[before] for before in range(index)), _beyond(column, marks[index], down))
+        for index, (column, down) in enumerate(by)
+    ]
+    # The first column's condition follows from the others; an index can answer it, and not those.
+    first, down = by[0]
+    return sa.and_(first <= marks[0] if down else first >= marks[0], sa.or_(*branches))
 
 
-def _keys(sort: Sort, columns: Columns, tie: Any) -> list[tuple[Any, bool]]:
-    *_, last = sort
-    return [(columns[key.name](key.descending), key.descending) for key in sort] + [(tie, last.descending)]
+def _mark(column: Any, index: int) -> sa.ColumnElement[Any]:
+    if isinstance(column.type, GUID | UTCDateTime):
+        return sa.cast(sa.bindparam(f"after_{index}", type_=sa.String), column.type)
+    return sa.bindparam(f"after_{index}", type_=column.type)
+
+
+def _beyond(column: Any, mark: Any, descending: bool) -> Any:
+    return column < mark if descending else column > mark
 
 
 def encode_cursor(values: Sequence[Any]) -> str:
@@ -88,17 +82,32 @@ def encode_cursor(values: Sequence[Any]) -> str:
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def decode_cursor(cursor: str, kinds: Sequence[Kind]) -> dict[str, Any]:
-    """The parameters after_0, after_1, ... of following(). Invalid for a cursor of another list or sort."""
+def decode_cursor(cursor: str, *kinds: Sequence[Kind]) -> dict[str, Any]:
+    """The parameters after_0, after_1, ... of following(): values of these kinds, or of those.
+
+    Invalid for a cursor of another list or sort.
+    """
     try:
         if not _is_base64url(cursor):
             raise ValueError("not as encode_cursor() writes it")  # the decoder would skip what it does not know
         values = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        if len(values) == len(kinds) and all(kind(value) for kind, value in zip(kinds, values, strict=True)):
+        if any(_are(values, each) for each in kinds):
             return {f"after_{index}": value for index, value in enumerate(values)}
     except (ValueError, TypeError, binascii.Error, RecursionError):
         pass
     raise Invalid(errors={"query": {"cursor": ["Not a cursor of this list, sorted like this."]}})
+
+
+def _are(values: Any, kinds: Sequence[Kind]) -> bool:
+    return len(values) == len(kinds) and all(kind(value) for kind, value in zip(kinds, values, strict=True))
+
+
+def kind_of(column: Any) -> Kind:
+    """What tells whether a value in a cursor is one of a column's."""
+    for types, kind in _KINDS:
+        if isinstance(column.type, types):
+            return kind
+    raise TypeError(f"nothing to sort by: {column.type!r}")
 
 
 def is_number(value: Any) -> bool:
@@ -132,3 +141,12 @@ def is_moment(value: Any) -> bool:
 def is_uuid(value: Any) -> bool:
     """Whether value is what JSON makes of a UUID."""
     return type(value) is str and str(UUID(value)) == value
+
+
+_KINDS: tuple[tuple[type[Any], Kind], ...] = (
+    (GUID, is_uuid),
+    (UTCDateTime, is_moment),
+    (sa.Float, is_decimal),
+    (sa.Integer, is_number),
+    (sa.String, is_text),
+)

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import sqlalchemy as sa
 import structlog
 
-from aggregator.database import db, read
+from aggregator.database import db, read_often
 from aggregator.models import Role, SignIn, User
 from aggregator.sql import Select, id_parameter, now_plus
 
@@ -69,7 +69,7 @@ def end_all(user_id: UUID, now: datetime, but: UUID | None = None) -> None:
 
 def principal(sign_in_id: UUID, user_id: UUID) -> Principal | None:
     """Who that is, with the role of this moment; None where they are signed out, or may not sign in any more."""
-    found = read(_role, sign_in_id=str(sign_in_id), user_id=str(user_id))
+    found = read_often(_role, sign_in_id=str(sign_in_id), user_id=str(user_id))
     return Principal(user_id, Role(found[0][0]), sign_in_id) if found else None
 
 

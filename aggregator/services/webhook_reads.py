@@ -10,8 +10,9 @@ from aggregator.database import read
 from aggregator.errors import NotFound
 from aggregator.models import Delivery, DeliveryStatus, Subscription, Webhook
 from aggregator.models.base import table_of
-from aggregator.services import listing, paging
-from aggregator.services.listing import Listing, Page
+from aggregator.services import listing
+from aggregator.services.list_queries import Listing
+from aggregator.services.listing import Page
 from aggregator.services.webhooks import is_there
 from aggregator.sql import Select, id_parameter, json_array, json_bool, json_object, json_text, json_time
 
@@ -65,10 +66,8 @@ def delivery_json(with_data: bool = False) -> json_object:
 WEBHOOKS = Listing(
     source=table_of(Webhook),
     document=webhook_json,
-    columns={"created_at": lambda _: Webhook.created_at},
-    kinds={"created_at": paging.is_moment},
+    columns={"created_at": Webhook.created_at},
     tie=Webhook.id,
-    tie_kind=paging.is_uuid,
     default_sort="created_at",
     filters={"user_id": Webhook.user_id == id_parameter("user_id")},
     always=(is_there(),),
@@ -76,10 +75,8 @@ WEBHOOKS = Listing(
 DELIVERIES = Listing(
     source=table_of(Delivery),
     document=delivery_json,
-    columns={"created_at": lambda _: Delivery.created_at},
-    kinds={"created_at": paging.is_moment},
+    columns={"created_at": Delivery.created_at},
     tie=Delivery.id,
-    tie_kind=paging.is_uuid,
     default_sort="-created_at",
     filters={
         "webhook_id": Delivery.webhook_id == id_parameter("webhook_id"),

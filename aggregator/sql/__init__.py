@@ -1,0 +1,34 @@
+"""Pieces of SQL that SQLite and PostgreSQL spell differently."""
+
+from aggregator.sql.json_text import json_array, json_bool, json_object, json_one, json_text, json_time
+from aggregator.sql.pieces import (
+    id_parameter,
+    microseconds,
+    moment_of,
+    moment_parameter,
+    now_plus,
+    sum_of_products,
+    upsert,
+)
+from aggregator.sql.query import Query, Row, Select
+from aggregator.sql.rows import Rows
+
+__all__ = [
+    "Query",
+    "Row",
+    "Rows",
+    "Select",
+    "id_parameter",
+    "json_array",
+    "json_bool",
+    "json_object",
+    "json_one",
+    "json_text",
+    "json_time",
+    "microseconds",
+    "moment_of",
+    "moment_parameter",
+    "now_plus",
+    "sum_of_products",
+    "upsert",
+]
