@@ -20,8 +20,8 @@ workers = int(os.getenv("WEB_CONCURRENCY", "2"))
 threads = int(os.getenv("WEB_THREADS", "4"))
 worker_class = "gthread"
 graceful_timeout = 25
-max_requests = 20_000
-max_requests_jitter = 2_000
+max_requests = 200_000
+max_requests_jitter = 20_000
 # Nobody's word is taken here for how a request came to be: gunicorn would let any client on this machine say it, and
 # SCRIPT_NAME and PATH_INFO move a request to another path. For proxies there is TRUSTED_PROXIES, and the app counts.
 forwarded_allow_ips = ""

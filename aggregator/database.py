@@ -28,8 +28,7 @@ BUSY_TIMEOUT_MS = 5_000
 POSTGRESQL_LIMITS = (
     "-c statement_timeout=10000 -c lock_timeout=3000 -c idle_in_transaction_session_timeout=30000 -c timezone=UTC"
 )
-# What is prepared are queries whose best plan is always the same; PostgreSQL would make one anew each time as soon as it
-# expects a little less of that.
+# What is prepared are queries whose best plan is always the same; PostgreSQL would make it anew each time.
 KEEP_PLANS = " -c plan_cache_mode=force_generic_plan"
 QUIET = {"hide_parameters": True}  # an error shall not tell the token that could not be stored
 # A host that has vanished says nothing; without these a thread would wait for it for a quarter of an hour.

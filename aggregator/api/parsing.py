@@ -36,6 +36,10 @@ class StrictParser(FlaskParser):
 
     DEFAULT_UNKNOWN_BY_LOCATION = {**FlaskParser.DEFAULT_UNKNOWN_BY_LOCATION, "query": RAISE}
 
+    def load_querystring(self, req: Request, schema: Any) -> dict[str, str]:
+        """The parameters of the query, of one that is there several times the first."""
+        return req.args.to_dict()  # an own dict, for Werkzeug's makes an error of every look at what is not there
+
     def load_json(self, req: Request, schema: Any) -> Any:
         """The JSON of the body; a 400 where it makes no sense, a 415 where it is something else."""
         if getattr(schema, "body_is_optional", False) and _comes_without(req):

@@ -1,7 +1,8 @@
 """The statements of lists: what a list is made of, and the queries for a page of it."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -35,7 +36,7 @@ class Listing:
     core: sa.Table | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Part:
     """A stretch of a list: all of it, or what has a value in a nullable column, or what has none.
 
@@ -43,17 +44,17 @@ class Part:
     """
 
     listing: Listing
-    keys: Sort = ()
-    descending: bool = False  # the direction of the tie
+    keys: Sort
+    descending: bool  # the direction of the tie
     by: str | None = None  # the nullable column
     has_value: bool = True
 
-    @property
+    @cached_property
     def kinds(self) -> list[Kind]:
         """The kinds of values that a cursor has."""
         return [kind_of(column) for column, _ in self.order]
 
-    @property
+    @cached_property
     def order(self) -> Ordered:
         """What the part is sorted by."""
         columns = [(self._column(key.name, key.descending), key.descending) for key in self.keys]
@@ -80,15 +81,13 @@ class Part:
         return conditions
 
 
-def parts_of(listing: Listing, sort: Sort) -> Iterator[Part]:
-    """The parts of a list that is sorted, in their order."""
-    first, *others = sort
-    downwards = sort[-1].descending
-    if first.name in listing.nullable:
-        yield Part(listing, sort, downwards, by=first.name)
-        yield Part(listing, tuple(others), downwards, by=first.name, has_value=False)
-    else:
-        yield Part(listing, sort, downwards)
+@lru_cache(maxsize=1024)  # there is one of each, to be told apart by what it is
+def parts_of(listing: Listing, sort: Sort = ()) -> Sequence[Part]:
+    """The parts of a list that is sorted, in their order; all of it in one, where it is not."""
+    if not sort or sort[0].name not in listing.nullable:
+        return [Part(listing, sort, bool(sort) and sort[-1].descending)]
+    by, downwards = sort[0].name, sort[-1].descending
+    return [Part(listing, sort, downwards, by), Part(listing, sort[1:], downwards, by, has_value=False)]
 
 
 def rows(part: Part, shape: Shape, after: bool, limit: int) -> Select:

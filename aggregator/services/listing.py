@@ -127,7 +127,8 @@ def _total(query: _Query, listings: Sequence[Listing]) -> int:
     total = 0
     for listing in listings:
         if total <= COUNTED:
-            total += query.count(Part(listing), COUNTED + 1 - total)
+            (whole,) = parts_of(listing)
+            total += query.count(whole, COUNTED + 1 - total)
     return total
 
 

@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
 
 import sqlalchemy as sa
 
@@ -18,6 +17,9 @@ from aggregator.models.types import GUID, TIMESTAMP_FORMAT, UTCDateTime
 from aggregator.sql import Select
 
 _is_base64url = re.compile("[A-Za-z0-9_-]+").fullmatch
+_is_uuid = re.compile("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}").fullmatch
+_has_form_of_moment = re.compile(r"[0-9]{4}(?:-[0-9]{2}){2}T[0-9]{2}(?::[0-9]{2}){2}\.[0-9]{6}Z").fullmatch
+_unstorable = re.compile("[\0\ud800-\udfff]").search
 Kind = Callable[[Any], bool]  # whether a value in a cursor is of a column's type
 # Columns in the order in which they sort, and whether downwards; never null, because databases differ on nulls.
 Ordered = Sequence[tuple[Any, bool]]
@@ -122,9 +124,7 @@ def is_decimal(value: Any) -> bool:
 
 def is_text(value: Any) -> bool:
     """Whether value is what JSON makes of a text column."""
-    return (
-        type(value) is str and "\0" not in value and not any("\ud800" <= character <= "\udfff" for character in value)
-    )
+    return type(value) is str and not _unstorable(value)
 
 
 def as_text(moment: datetime) -> str:
@@ -134,13 +134,12 @@ def as_text(moment: datetime) -> str:
 
 def is_moment(value: Any) -> bool:
     """Whether value is what JSON makes of a moment."""
-    # Back again, because strptime() takes more than PostgreSQL does: other digits, shorter numbers.
-    return datetime.strptime(value, TIMESTAMP_FORMAT).replace(tzinfo=UTC).strftime(TIMESTAMP_FORMAT) == str(value)
+    return type(value) is str and _has_form_of_moment(value) is not None and bool(datetime.fromisoformat(value))
 
 
 def is_uuid(value: Any) -> bool:
     """Whether value is what JSON makes of a UUID."""
-    return type(value) is str and str(UUID(value)) == value
+    return type(value) is str and _is_uuid(value) is not None
 
 
 _KINDS: tuple[tuple[type[Any], Kind], ...] = (
