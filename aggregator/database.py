@@ -1,25 +1,25 @@
-"""The database: the session that writes, the engine that only reads, and where a transaction begins."""
+"""The database: the session that writes, the engine for reading.py, and where a transaction begins."""
 
 import random
 import sqlite3
 import time
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 from zlib import crc32
 
 import sqlalchemy as sa
-from flask import Flask, current_app
+from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy.engine import URL, Engine
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from aggregator.models import Base
-from aggregator.sql import Query, Row, Select, now_plus
+from aggregator.reading import KeptReads
+from aggregator.sql import Select, now_plus
 
 # Nothing is expired on commit: what a service returned may be read after its transaction.
 db = SQLAlchemy(metadata=Base.metadata, session_options={"expire_on_commit": False})
@@ -53,7 +53,7 @@ def init_app(app: Flask, url: URL, pool_size: int) -> None:
         writer = db.engine
     options = _engine_options(url, pool_size, KEEP_PLANS)
     reader = sa.create_engine(url, isolation_level="AUTOCOMMIT", pool_reset_on_return=None, **options)
-    app.extensions["reader"] = reader
+    app.extensions["reader"], app.extensions["kept_reads"] = reader, KeptReads()
     if url.get_backend_name() == "sqlite":
         if url.database and url.database != ":memory:":
             Path(url.database).parent.mkdir(parents=True, exist_ok=True)
@@ -158,11 +158,6 @@ def dialect() -> str:
     return str(db.session.get_bind().dialect.name)
 
 
-def reader_dialect() -> str:
-    """The name of the database that read() asks: sqlite or postgresql."""
-    return str(current_app.extensions["reader"].dialect.name)
-
-
 def tune_for_batches() -> None:
     """Prepare PostgreSQL, for the rest of the transaction, for finding some thousand rows by key.
 
@@ -188,68 +183,3 @@ def once(rows: Select) -> Select:
     """
     found = rows.cte("found")
     return sa.select(*found.c)
-
-
-def read(build: Callable[..., Select], *shape: Hashable, **values: Any) -> Sequence[Row]:
-    """The rows of the query build(*shape) with values for its parameters.
-
-    It runs outside of any transaction, which saves the round trips to begin and end one, and it is compiled
-    once for each shape. A dead connection is noticed by the query itself: it may be repeated, and that costs
-    less than a ping before each.
-    """
-    return _read(_query(current_app.extensions["reader"], build, shape, False), values)
-
-
-def read_often(build: Callable[..., Select], *shape: Hashable, **values: Any) -> Sequence[Row]:
-    """As read(), for a query that is asked all the time, and whose best plan is the same whatever the values."""
-    return _read(_query(current_app.extensions["reader"], build, shape, True), values)
-
-
-@lru_cache(maxsize=1024)
-def _query(engine: Engine, build: Callable[..., Select], shape: tuple[Hashable, ...], often: bool) -> Query:
-    return Query(engine, build(*shape), often)
-
-
-def _read(query: Query, values: dict[str, Any]) -> Sequence[Row]:
-    try:
-        return _run(query, values)
-    except OperationalError as error:
-        if not error.connection_invalidated:
-            raise
-        return _run(query, values)
-
-
-def _run(query: Query, values: dict[str, Any]) -> Sequence[Row]:
-    engine: Engine = current_app.extensions["reader"]
-    connection = None
-    try:
-        connection = engine.raw_connection()
-        return query.run(connection, connection.info, values)
-    except engine.dialect.loaded_dbapi.Error as error:
-        is_lost = connection is not None and engine.dialect.is_disconnect(error, connection.dbapi_connection, None)
-        if connection is not None and is_lost:
-            connection.invalidate(error)
-        raise _as_sqlalchemys(error, query.text, engine, is_lost) from error
-    finally:
-        if connection is not None:
-            connection.close()
-
-
-def _as_sqlalchemys(error: Exception, statement: str, engine: Engine, is_lost: bool) -> BaseException:
-    """What SQLAlchemy raises for an error of the driver."""
-    base, options = engine.dialect.loaded_dbapi.Error, {"connection_invalidated": is_lost, "hide_parameters": True}
-    return DBAPIError.instance(statement, None, error, base, dialect=engine.dialect, **options)
-
-
-def read_at_length(statement: sa.Executable) -> Sequence[sa.RowMapping]:
-    """The rows of a query over all there is, by the names of their columns: it may take a minute or two."""
-    engine: Engine = current_app.extensions["reader"]
-    with engine.connect() as connection:
-        patient = engine.dialect.name == "postgresql"
-        if patient:
-            connection.exec_driver_sql(f"SET statement_timeout = {PATIENCE_MS}")
-        try:
-            return connection.execute(statement).mappings().all()
-        finally:
-            if patient:
-                connection.exec_driver_sql("RESET statement_timeout")

@@ -10,8 +10,9 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from aggregator.database import db, in_transaction, read, transaction
+from aggregator.database import db, in_transaction, transaction
 from aggregator.models import Product
+from aggregator.reading import read
 from tests.builders import make_product, stored
 
 pytestmark = pytest.mark.usefixtures("context")

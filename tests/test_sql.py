@@ -8,10 +8,11 @@ import pytest
 import sqlalchemy as sa
 
 from aggregator.clock import utcnow
-from aggregator.database import db, dialect, read, transaction
+from aggregator.database import db, dialect, transaction
 from aggregator.models import Product
 from aggregator.models.base import Base
 from aggregator.models.types import GUID, UTCDateTime, WholeNumber
+from aggregator.reading import read
 from aggregator.sql import (
     Rows,
     id_parameter,

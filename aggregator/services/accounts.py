@@ -13,10 +13,11 @@ import sqlalchemy as sa
 from email_validator import EmailNotValidError, validate_email
 from sqlalchemy.exc import IntegrityError
 
-from aggregator.database import db, read
+from aggregator.database import db
 from aggregator.errors import Conflict, Invalid, NotFound
 from aggregator.models import Role, User
 from aggregator.models.accounts import USERNAME_LENGTH
+from aggregator.reading import read
 from aggregator.services import passwords, sign_ins
 from aggregator.sql import Select
 

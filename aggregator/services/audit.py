@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from aggregator.database import read_at_length
+from aggregator.reading import read_at_length
 
 SHOWN = 20  # of each rule
 

@@ -5,8 +5,8 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from aggregator.database import read
 from aggregator.models import CartItem, Product
+from aggregator.reading import read
 from aggregator.sql import Select, id_parameter, json_array, json_object
 
 SOLD = sa.and_(Product.price.is_not(None), Product.deleted_at.is_(None))

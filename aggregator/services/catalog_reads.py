@@ -6,9 +6,9 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from aggregator.database import read_often
 from aggregator.errors import NotFound
 from aggregator.models import Category, Feed, Offer, Product
+from aggregator.reading import read_kept, read_often
 from aggregator.services.image_reads import images_json
 from aggregator.services.offer_reads import OPEN, offer_json
 from aggregator.sql import Select, id_parameter, json_array, json_object, json_one, json_time
@@ -58,7 +58,7 @@ def product_json(offers: sa.ColumnElement[Any] | None = None) -> json_object:
 
 def find(product_id: UUID) -> Document:
     """A product with its current offers, the cheapest first. NotFound if there is none."""
-    rows = read_often(_product, id=str(product_id))
+    rows = read_kept(_product, id=str(product_id))
     if not rows:
         raise NotFound("There is no such product.")
     text, *state = tuple(rows[0])

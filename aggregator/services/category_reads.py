@@ -6,10 +6,10 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from aggregator.database import read
 from aggregator.errors import NotFound
 from aggregator.models import Category
 from aggregator.models.base import table_of
+from aggregator.reading import read
 from aggregator.services import listing
 from aggregator.services.list_queries import Listing
 from aggregator.services.listing import Page

@@ -13,10 +13,11 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from aggregator.database import db, dialect, one_at_a_time, read, wait_for_the_disk
+from aggregator.database import db, dialect, one_at_a_time, wait_for_the_disk
 from aggregator.models import Change, ChangeKind, ChangeReader
 from aggregator.models.base import table_of
 from aggregator.models.types import GUID, UTCDateTime
+from aggregator.reading import read
 from aggregator.sql import Rows, Select, json_bool, json_object, json_time, upsert
 
 CHANGES, READERS = table_of(Change), table_of(ChangeReader)

@@ -10,8 +10,8 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from aggregator.database import read
 from aggregator.models import Feed, Product
+from aggregator.reading import read
 from aggregator.services import price_series
 from aggregator.services.catalog_reads import product_json
 from aggregator.services.price_reads import text

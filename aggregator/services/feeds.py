@@ -7,9 +7,10 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from aggregator.database import db, once, read, tune_for_batches
+from aggregator.database import db, once, tune_for_batches
 from aggregator.models import Endpoint, Feed, Product, Registration
 from aggregator.models.base import table_of
+from aggregator.reading import read
 from aggregator.sql import Select, now_plus
 
 FEEDS = table_of(Feed)

@@ -6,9 +6,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from aggregator.database import read
 from aggregator.models import Access, Circuit, Feed, Product, Registration, Worker
 from aggregator.models.types import TIMESTAMP_FORMAT
+from aggregator.reading import read
 from aggregator.services.jobs import WORKER_LOST_SECONDS
 from aggregator.sql import Select, json_time, now_plus
 

@@ -5,9 +5,9 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from aggregator.database import read
 from aggregator.errors import NotFound, NotReady
 from aggregator.models import Image, ImageBlob, ImageStatus, Product, Variant
+from aggregator.reading import read
 from aggregator.sql import Select, id_parameter, json_array, json_object, json_text, json_time
 
 PATH = "/api/v1/images/"

@@ -10,11 +10,12 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from aggregator.database import db, once, read
+from aggregator.database import db, once
 from aggregator.errors import Conflict, NotFound
 from aggregator.models import ChangeKind, Image, ImageStatus, Product
 from aggregator.models.base import table_of
 from aggregator.models.images import MAX_IMAGES
+from aggregator.reading import read
 from aggregator.services import changes
 from aggregator.sql import Select, now_plus
 

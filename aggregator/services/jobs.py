@@ -6,10 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
 
-from aggregator.database import db, dialect, read
+from aggregator.database import db, dialect
 from aggregator.models import JobRun, RunStatus, Worker
 from aggregator.models.base import table_of
 from aggregator.models.types import TIMESTAMP_FORMAT, UTCDateTime
+from aggregator.reading import read
 from aggregator.sql import Select, now_plus, upsert
 
 RUNS_KEPT = timedelta(days=7)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from aggregator.database import read, read_often
+from aggregator.reading import read, read_kept
 from aggregator.services.list_queries import Listing, Part, Shape, count_rows, far_rows, parts_of, rows
 from aggregator.services.paging import Kind, decode_cursor, encode_cursor, parse_sort
 from aggregator.sql import Row
@@ -46,12 +46,13 @@ class _Query:
 
     def _often(self, number: int, after: bool, limit: int, **marks: Any) -> Sequence[Row]:
         # The plan for a filter depends on how much of the list it leaves; without one it is always the same.
-        run = read if self.shape else read_often
+        run = read if self.shape else read_kept
         return run(rows, self.parts[number], self.shape, after, limit, **marks, **self.values)
 
     def count(self, part: Part, at_most: int) -> int:
         """How many things there are in a part, or so many if there are more."""
-        number: int = read(count_rows, part, self.shape, at_most=at_most, **self.values)[0][0]
+        run = read if self.shape else read_kept
+        number: int = run(count_rows, part, self.shape, at_most=at_most, **self.values)[0][0]
         return number
 
 

@@ -10,10 +10,11 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
-from aggregator.database import db, dialect, read, read_at_length
+from aggregator.database import db, dialect
 from aggregator.models import Channel, Delivery, Event, Feed, Product, ProductPricePoint, ToldDay, User
 from aggregator.models.base import table_of
 from aggregator.models.types import TIMESTAMP_FORMAT
+from aggregator.reading import read, read_at_length
 from aggregator.services import outbox
 from aggregator.services.outbox import Message
 from aggregator.services.price_reads import percent

@@ -6,9 +6,9 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from aggregator.database import read
 from aggregator.errors import NotFound
 from aggregator.models import Feed, Offer, Product
+from aggregator.reading import read
 from aggregator.services import listing
 from aggregator.services.list_queries import Listing
 from aggregator.services.listing import Page

@@ -7,11 +7,12 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from aggregator.database import db, read
+from aggregator.database import db
 from aggregator.errors import NotFound
 from aggregator.models import Order, OrderEvent, OrderItem, User
 from aggregator.models.base import table_of
 from aggregator.models.types import TIMESTAMP_FORMAT
+from aggregator.reading import read
 from aggregator.services import listing
 from aggregator.services.list_queries import Listing
 from aggregator.services.listing import Page

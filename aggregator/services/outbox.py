@@ -9,9 +9,10 @@ from uuid import UUID, uuid4
 
 import sqlalchemy as sa
 
-from aggregator.database import database_now, db, dialect, once, read
+from aggregator.database import database_now, db, dialect, once
 from aggregator.models import Channel, Delivery, DeliveryStatus, Event
 from aggregator.models.base import table_of
+from aggregator.reading import read
 from aggregator.sql import Select, now_plus, upsert
 
 DELIVERIES = table_of(Delivery)

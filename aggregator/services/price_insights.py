@@ -8,9 +8,9 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from aggregator.database import read
 from aggregator.errors import NotFound
 from aggregator.models import Product
+from aggregator.reading import read
 from aggregator.services import price_series
 from aggregator.services.price_reads import percent, priced, rounded
 from aggregator.services.price_series import EPOCH, Change, Series, microsecond

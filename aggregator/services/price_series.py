@@ -16,8 +16,8 @@ from itertools import chain, groupby, pairwise
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from aggregator.database import read, reader_dialect
 from aggregator.models.types import TIMESTAMP_FORMAT
+from aggregator.reading import read, reader_dialect
 from aggregator.services import price_queries
 from aggregator.services.price_tables import Key, Kind
 from aggregator.sql import Row

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from aggregator.database import db, dialect, one_at_a_time, read, tune_for_batches
+from aggregator.database import db, dialect, one_at_a_time, tune_for_batches
+from aggregator.reading import read
 from aggregator.services import roll_ups
 from aggregator.services.price_series import EPOCH, MICROSECOND
 from aggregator.services.price_tables import Key, Kind

@@ -7,8 +7,9 @@ from uuid import UUID, uuid4
 import sqlalchemy as sa
 import structlog
 
-from aggregator.database import db, read_often
+from aggregator.database import db
 from aggregator.models import Role, SignIn, User
+from aggregator.reading import read_often
 from aggregator.sql import Select, id_parameter, now_plus
 
 # Two tabs may use the same refresh token at the same moment: within so long both get the same new one.

@@ -5,6 +5,8 @@ SQLAlchemy builds and compiles them; to run them through it costs several times 
 
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
 from itertools import count
 from typing import Any
 
@@ -17,29 +19,56 @@ Select = sa.Select[*tuple[Any, ...]]
 Row = Any
 
 MAX_PREPARED = 100  # of a connection, which keeps each plan until it is closed
+# Two transactions see the same where their snapshots are the same: the first number that was not given to a transaction
+# yet, and those of the transactions that had not ended. Where it is the known one, the query is not even begun.
+UNLESS_KNOWN = """SELECT now.snapshot, found.*
+FROM (SELECT CAST(pg_current_snapshot() AS text) AS snapshot) AS now LEFT JOIN LATERAL
+  (SELECT true AS is_there, query.* FROM ({}) AS query WHERE now.snapshot <> %(known)s) AS found ON true"""
 _numbers = count(1)
 
 
+class Often(Enum):
+    """How often a query is asked, and so what is done to make it quick on PostgreSQL."""
+
+    NO = 0
+    PREPARED = 1  # its plan is kept, because that is always the same
+    KEPT = 2  # what it finds is kept as well, while nothing is committed
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a query that is kept has found, and the snapshot in which that was there."""
+
+    snapshot: str
+    rows: Sequence[Row]
+    characters: int
+
+    @classmethod
+    def of(cls, rows: Sequence[Row]) -> "Found":
+        """What the rows of such a query say; there are none of them where the snapshot is the known one."""
+        there = [row[2:] for row in rows if row[1]]
+        return cls(rows[0][0], there, sum(len(part) for row in there for part in row if isinstance(part, str)) + 1000)
+
+
 class Query:
-    """A query for the database of an engine.
+    """A query for the database of an engine."""
 
-    One that is asked often is prepared: PostgreSQL keeps its plan. That is for queries whose best plan is the same
-    whatever is asked for.
-    """
-
-    def __init__(self, engine: Engine, statement: Select, often: bool = False) -> None:
+    def __init__(self, engine: Engine, statement: Select, often: Often = Often.NO) -> None:
         compiled = statement.compile(engine)
         assert isinstance(compiled, SQLCompiler)
         self.text, self._constants = compiled.string, compiled.params
         self._places = compiled.positiontup
         self._row: Callable[[Iterable[Any]], Row] | None = None
         self._prepare = self._execute = ""
-        if often and engine.dialect.name == "postgresql":
+        on_postgresql = engine.dialect.name == "postgresql"
+        self.is_kept = often is Often.KEPT and on_postgresql
+        if self.is_kept:
+            self.text, self._constants = UNLESS_KNOWN.format(self.text), {**self._constants, "known": ""}
+        if often is not Often.NO and on_postgresql:
             name, places = f"query_{next(_numbers)}", list(self._constants)
             self._prepare = f"PREPARE {name} AS " + self.text % {key: f"${i}" for i, key in enumerate(places, 1)}
-            self._execute = (
-                f"EXECUTE {name} ({', '.join(f'%({key})s' for key in places)})" if places else f"EXECUTE {name}"
-            )
+            given = ", ".join(f"%({key})s" for key in places)
+            self._execute = f"EXECUTE {name} ({given})" if places else f"EXECUTE {name}"
 
     def run(self, connection: Any, memory: MutableMapping[Any, Any], values: Mapping[str, Any]) -> Sequence[Row]:
         """What the query finds with values for its parameters; memory is the connection's own, as long as it lives."""

@@ -7,7 +7,7 @@ import pytest
 
 from tests.house.modules import MODULES, PACKAGE, layer_of, named
 
-FOUNDATION = {"clock", "errors", "models", "database"}
+FOUNDATION = {"clock", "errors", "models", "database", "reading"}
 MAY_IMPORT = {
     "clock": set(),
     "errors": set(),
@@ -15,7 +15,8 @@ MAY_IMPORT = {
     "models": set(),
     "sandbox": set(),  # it stands for somebody else's program
     "sql": {"models"},
-    "database": {"models", "sql"},
+    "reading": {"sql"},
+    "database": {"models", "reading", "sql"},
     "clients": {"errors"},
     "config": {"clients", "errors"},
     "services": FOUNDATION | {"clients", "sql"},

@@ -1,0 +1,130 @@
+"""Reading: queries outside of any transaction, run by the driver itself, and kept while nothing is committed."""
+
+from collections.abc import Callable, Hashable, Sequence
+from functools import lru_cache
+from threading import Lock
+from typing import Any
+
+import sqlalchemy as sa
+from cachetools import LRUCache
+from flask import current_app
+from sqlalchemy.engine import Engine
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from aggregator.sql import Query, Row, Select
+from aggregator.sql.query import Found, Often
+
+PATIENCE_MS = 100_000
+KEPT_CHARACTERS = 8_000_000  # of text, in each process
+
+
+class KeptReads:
+    """What has been read, as long as it is asked for now and then and there is room."""
+
+    def __init__(self, characters: int = KEPT_CHARACTERS) -> None:
+        self._found: LRUCache[Hashable, Found] = LRUCache(characters, lambda found: found.characters)
+        self._lock = Lock()
+
+    def get(self, key: Hashable) -> Found | None:
+        """What was found when the same was read the last time."""
+        with self._lock:
+            return self._found.get(key)
+
+    def put(self, key: Hashable, found: Found) -> None:
+        """Keep what was found, unless it is more than there is room for."""
+        if found.characters <= self._found.maxsize:
+            with self._lock:
+                self._found[key] = found
+
+
+def read(build: Callable[..., Select], *shape: Hashable, **values: Any) -> Sequence[Row]:
+    """The rows of the query build(*shape) with values for its parameters.
+
+    It runs outside of any transaction, which saves the round trips to begin and end one, and it is compiled
+    once for each shape. A dead connection is noticed by the query itself: it may be repeated, and that costs
+    less than a ping before each.
+    """
+    return _read(_query(_reader(), build, shape, Often.NO), values)
+
+
+def read_often(build: Callable[..., Select], *shape: Hashable, **values: Any) -> Sequence[Row]:
+    """As read(), for a query that is asked all the time, and whose best plan is the same whatever the values."""
+    return _read(_query(_reader(), build, shape, Often.PREPARED), values)
+
+
+def read_kept(build: Callable[..., Select], *shape: Hashable, **values: Any) -> Sequence[Row]:
+    """As read_often(), as plain tuples, but nothing is read a second time before something has been committed.
+
+    The query may depend on nothing but the data and its values, so not on the time. On SQLite, where to read is a call
+    and no journey, it is read_often().
+    """
+    query = _query(_reader(), build, shape, Often.KEPT)
+    if not query.is_kept:
+        return _read(query, values)
+    kept: KeptReads = current_app.extensions["kept_reads"]
+    key = (query, *values.values())
+    known = kept.get(key)
+    found = Found.of(_read(query, values | {"known": known.snapshot if known else ""}))
+    if known and found.snapshot == known.snapshot:
+        return known.rows
+    kept.put(key, found)
+    return found.rows
+
+
+def read_at_length(statement: sa.Executable) -> Sequence[sa.RowMapping]:
+    """The rows of a query over all there is, by the names of their columns: it may take a minute or two."""
+    engine = _reader()
+    with engine.connect() as connection:
+        patient = engine.dialect.name == "postgresql"
+        if patient:
+            connection.exec_driver_sql(f"SET statement_timeout = {PATIENCE_MS}")
+        try:
+            return connection.execute(statement).mappings().all()
+        finally:
+            if patient:
+                connection.exec_driver_sql("RESET statement_timeout")
+
+
+def reader_dialect() -> str:
+    """The name of the database that is read: sqlite or postgresql."""
+    return str(_reader().dialect.name)
+
+
+def _reader() -> Engine:
+    engine: Engine = current_app.extensions["reader"]
+    return engine
+
+
+@lru_cache(maxsize=1024)
+def _query(engine: Engine, build: Callable[..., Select], shape: tuple[Hashable, ...], often: Often) -> Query:
+    return Query(engine, build(*shape), often)
+
+
+def _read(query: Query, values: dict[str, Any]) -> Sequence[Row]:
+    try:
+        return _run(query, values)
+    except OperationalError as error:
+        if not error.connection_invalidated:
+            raise
+        return _run(query, values)
+
+
+def _run(query: Query, values: dict[str, Any]) -> Sequence[Row]:
+    engine, connection = _reader(), None
+    try:
+        connection = engine.raw_connection()
+        return query.run(connection, connection.info, values)
+    except engine.dialect.loaded_dbapi.Error as error:
+        is_lost = connection is not None and engine.dialect.is_disconnect(error, connection.dbapi_connection, None)
+        if connection is not None and is_lost:
+            connection.invalidate(error)
+        raise _as_sqlalchemys(error, query.text, engine, is_lost) from error
+    finally:
+        if connection is not None:
+            connection.close()
+
+
+def _as_sqlalchemys(error: Exception, statement: str, engine: Engine, is_lost: bool) -> BaseException:
+    """What SQLAlchemy raises for an error of the driver."""
+    base, options = engine.dialect.loaded_dbapi.Error, {"connection_invalidated": is_lost, "hide_parameters": True}
+    return DBAPIError.instance(statement, None, error, base, dialect=engine.dialect, **options)
