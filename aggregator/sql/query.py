@@ -20,10 +20,11 @@ Row = Any
 
 MAX_PREPARED = 100  # of a connection, which keeps each plan until it is closed
 # Two transactions see the same where their snapshots are the same: the first number that was not given to a transaction
-# yet, and those of the transactions that had not ended. Where it is the known one, the query is not even begun.
-UNLESS_KNOWN = """SELECT now.snapshot, found.*
-FROM (SELECT CAST(pg_current_snapshot() AS text) AS snapshot) AS now LEFT JOIN LATERAL
-  (SELECT true AS is_there, query.* FROM ({}) AS query WHERE now.snapshot <> %(known)s) AS found ON true"""
+# yet, and those of the transactions that had not ended. Where it is the known one, the query is not even begun; without
+# OFFSET 0 PostgreSQL would look at that only afterwards.
+UNLESS_KNOWN = """SELECT CAST(pg_current_snapshot() AS text), found.* FROM (VALUES (1)) AS once LEFT JOIN (
+  SELECT true AS is_there, query.* FROM ({}) AS query WHERE CAST(pg_current_snapshot() AS text) <> %(known)s OFFSET 0
+) AS found ON true"""
 _numbers = count(1)
 
 
