@@ -10,6 +10,7 @@ import psycopg2
 from sqlalchemy.engine import make_url
 
 from aggregator.clock import utcnow
+from aggregator.config import normalized_database_url
 from tests.conftest import Cluster, migrate
 from tests.postgres import PostgresServer
 
@@ -21,6 +22,7 @@ def prepared(
 ) -> datetime:
     """Fill a database of that name, unless there is one that is not too old: the moment at which it was filled."""
     if (made_at := _made_at(server, name)) and utcnow() - made_at < age:
+        migrate(normalized_database_url(server.url(name)))  # there may be more of them by now
         return made_at
     print(f"Making {name}, once ...", flush=True)
     began, now = time.monotonic(), utcnow()

@@ -52,7 +52,7 @@ class Product(Base):
             postgresql_where=sa.text("deleted_at IS NULL"),
             sqlite_where=sa.text("deleted_at IS NULL"),
         ),
-        sa.Index(None, "created_at", "id"),
+        *(sa.Index(None, column, "id") for column in ("created_at", "updated_at", "price", "rating", "stock")),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)

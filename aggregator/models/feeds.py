@@ -29,6 +29,8 @@ class Feed(Base):
     __table_args__ = (
         within("lowest_price", MAX_PRICE),
         within("offer_count", MAX_STOCK),
+        sa.Index(None, "lowest_price", "product_id"),
+        sa.Index(None, "offer_count", "product_id"),
         {"postgresql_with": {"fillfactor": "50"}},
     )
 
