@@ -25,6 +25,7 @@ from flask.testing import FlaskClient
 
 from aggregator.config import normalized_database_url
 from aggregator.database import close, db, in_transaction
+from aggregator.reading import KeptReads
 from aggregator.services import export, samples
 from benchmarks.catalogue import SEED, fill
 from benchmarks.kept import copy_of, prepared
@@ -209,6 +210,7 @@ def growth(server: PostgresServer, rounds: int) -> None:
     times: dict[str, list[float]] = {name: [] for name in LISTS}
     for size in SIZES:
         app = app_for(server.url(f"catalogue_{size}"), "http://127.0.0.1:9")
+        app.extensions["kept_reads"] = KeptReads(0)  # what it takes to read, and not to remember
         client = app.test_client()
         last = client.get(f"/api/v1/products?page_size={PAGE}&page={min(999, size // PAGE - 1)}")
         far = last.headers["Link"].partition('>; rel="next"')[0].rpartition("?")[2]

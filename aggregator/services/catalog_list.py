@@ -76,10 +76,15 @@ PRODUCTS = Listing(
         "created_after": Product.created_at > moment_parameter("created_after"),
     },
     always=(Product.deleted_at.is_(None),),
+    probes=search.probes(Place.DESCRIPTION),
 )
 # By relevance, what has all the words in its name comes first.
-_BY_NAME = replace(PRODUCTS, filters={**PRODUCTS.filters, **search.conditions(Place.NAME)})
-_BY_THE_REST = replace(PRODUCTS, unless=search.conditions(Place.NAME))
+_BY_NAME = replace(
+    PRODUCTS,
+    filters={**PRODUCTS.filters, **search.conditions(Place.NAME)},
+    probes=search.probes(Place.NAME),
+)
+_BY_THE_REST = replace(PRODUCTS, unless=search.conditions(Place.NAME), unless_probes=search.probes(Place.NAME))
 
 
 def page(filters: Mapping[str, Any], **position: Any) -> Page:
@@ -92,7 +97,9 @@ def page(filters: Mapping[str, Any], **position: Any) -> Page:
     if words is None:
         return Page("[]", None, 0)
     by_relevance = position["sort"] is None
-    return listing.page([_BY_NAME, _BY_THE_REST] if by_relevance else PRODUCTS, asked | words, **position)
+    walk = search.are_common(words, Place.NAME if by_relevance else Place.DESCRIPTION)
+    found = [_BY_NAME, _BY_THE_REST] if by_relevance else PRODUCTS
+    return listing.page(found, asked | words, **position, walk=walk)
 
 
 def _parameter(name: str, value: Any) -> Any:

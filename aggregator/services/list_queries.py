@@ -12,6 +12,7 @@ from aggregator.models.types import GUID, UTCDateTime
 from aggregator.services.paging import Kind, Ordered, Sort, following, kind_of, order
 from aggregator.sql import Select, json_time
 
+WALKED = 20_000  # rows: to look at more would take longer than to find all that is to be shown, and to sort that
 Condition = sa.ColumnElement[bool]
 Shape = tuple[tuple[str, bool | None], ...]  # the names of filters; of a yes or no, also which
 
@@ -30,6 +31,9 @@ class Listing:
     always: tuple[Condition, ...] = ()
     # Conditions on a parameter that must not all hold together.
     unless: Mapping[str, Condition] = field(default_factory=dict)
+    # Some of both once more, in the form that is quick where the list is walked along and most of it is not shown.
+    probes: Mapping[str, Condition] = field(default_factory=dict)
+    unless_probes: Mapping[str, Condition] = field(default_factory=dict)
     # Columns that may be null, and values that are less, and more, than all that are not: what has none comes last.
     nullable: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
     # A table of the source for each of whose rows, as far as always holds, the source has one row.
@@ -67,18 +71,25 @@ class Part:
         lowest, highest = self.listing.nullable[name]
         return sa.func.coalesce(column, sa.literal(lowest if descending else highest, column.type))
 
-    def conditions(self, shape: Shape) -> list[Condition]:
-        """What must be true of a row for it to be in the part."""
-        conditions = [*self.listing.always]
+    def conditions(self, shape: Shape, walked: bool = False) -> list[Condition]:
+        """What must be true of a row of the part for it to be shown."""
+        listing, conditions = self.listing, [*self.own]
+        filters = {**listing.filters, **(listing.probes if walked else {})}
         for name, flag in shape:
-            condition = self.listing.filters[name]
+            condition = filters[name]
             conditions.append(condition[flag] if isinstance(condition, Mapping) else condition)  # type: ignore[index]
-        if together := [self.listing.unless[name] for name, _ in shape if name in self.listing.unless]:
+        unless = listing.unless_probes if walked else listing.unless
+        if together := [unless[name] for name, _ in shape if name in unless]:
             conditions.append(sa.not_(sa.and_(*together)))
-        if self.by:
-            column = self.listing.columns[self.by]
-            conditions.append(column.is_not(None) if self.has_value else column.is_(None))
         return conditions
+
+    @property
+    def own(self) -> list[Condition]:
+        """What must be true of a row for it to be in the part."""
+        if not self.by:
+            return [*self.listing.always]
+        column = self.listing.columns[self.by]
+        return [*self.listing.always, column.is_not(None) if self.has_value else column.is_(None)]
 
 
 @lru_cache(maxsize=1024)  # there is one of each, to be told apart by what it is
@@ -97,6 +108,22 @@ def rows(part: Part, shape: Shape, after: bool, limit: int) -> Select:
         statement = statement.where(following(part.order))
     # Written out: PostgreSQL plans for a parameter as if it might be a tenth of the table.
     return order(statement, part.order).limit(sa.literal_column(str(limit)))
+
+
+def walked_rows(part: Part, shape: Shape, after: bool, limit: int) -> Select:
+    """As rows(), looking at WALKED rows of the part at most, one after the other in their order."""
+    listing, by = part.listing, part.order
+    columns = [column.label(f"by_{index}") for index, (column, _) in enumerate(by)]
+    walk = (
+        sa.select(*columns).select_from(_source(listing, [*part.own, *(column for column, _ in by)])).where(*part.own)
+    )
+    if after:
+        walk = walk.where(following(by))
+    on_the_way = order(walk, by).limit(sa.literal_column(str(WALKED))).subquery("walked")
+    source = sa.join(on_the_way, listing.source, listing.tie == list(on_the_way.c)[-1])
+    found = _shown(part, source).where(*part.conditions(shape, walked=True))
+    passed = [(column, descending) for column, (_, descending) in zip(on_the_way.c, by, strict=True)]
+    return order(found, passed).limit(sa.literal_column(str(limit)))
 
 
 def far_rows(part: Part, shape: Shape) -> Select:

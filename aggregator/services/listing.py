@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aggregator.reading import read, read_kept
-from aggregator.services.list_queries import Listing, Part, Shape, count_rows, far_rows, parts_of, rows
+from aggregator.services.list_queries import Listing, Part, Shape, count_rows, far_rows, parts_of, rows, walked_rows
 from aggregator.services.paging import Kind, decode_cursor, encode_cursor, parse_sort
 from aggregator.sql import Row
 
@@ -16,8 +16,8 @@ COUNTED = 1_000  # to count further would cost more than the page itself
 class Page:
     """A page of a list: the JSON array, the cursor to the next page, and how many things there are in all.
 
-    Where there are more than COUNTED, total is that number and is_counted false. Who follows a cursor is told no
-    total: nobody counts on the way.
+    Where is_counted is false there are at least as many as total, and nobody counts further: to COUNTED at most. Who
+    follows a cursor is told no total: nobody counts on the way.
     """
 
     text: str
@@ -33,21 +33,27 @@ class _Query:
     shape: Shape
     values: Mapping[str, Any]
     parts: Sequence[Part]
+    walk: bool  # there should be enough to show among the first that come
 
     def first(self, number: int, limit: int, offset: int = 0) -> Sequence[Row]:
         """Rows of a part, from its beginning or from further on."""
         if offset:
             return read(far_rows, self.parts[number], self.shape, limit=limit, offset=offset, **self.values)
-        return self._often(number, False, limit)
+        return self._near(number, False, limit)
 
     def after(self, number: int, limit: int, marks: Sequence[Any]) -> Sequence[Row]:
         """Rows of a part that come after the one with these marks."""
-        return self._often(number, True, limit, **{f"after_{index}": mark for index, mark in enumerate(marks)})
+        return self._near(number, True, limit, **{f"after_{index}": mark for index, mark in enumerate(marks)})
 
-    def _often(self, number: int, after: bool, limit: int, **marks: Any) -> Sequence[Row]:
-        # The plan for a filter depends on how much of the list it leaves; without one it is always the same.
-        run = read if self.shape else read_kept
-        return run(rows, self.parts[number], self.shape, after, limit, **marks, **self.values)
+    def _near(self, number: int, after: bool, limit: int, **marks: Any) -> Sequence[Row]:
+        part, values = self.parts[number], {**marks, **self.values}
+        if not self.shape:  # the plan for a filter depends on how much of the list it leaves; this is always the same
+            return read_kept(rows, part, self.shape, after, limit, **values)
+        if self.walk:
+            found = read(walked_rows, part, self.shape, after, limit, **values)
+            if len(found) == limit:
+                return found
+        return read(rows, part, self.shape, after, limit, **values)
 
     def count(self, part: Part, at_most: int) -> int:
         """How many things there are in a part, or so many if there are more."""
@@ -63,28 +69,27 @@ def page(
     size: int,
     number: int = 1,
     cursor: str | None = None,
+    walk: bool = False,
 ) -> Page:
     """The page of that number, or what follows cursor, of one list or of several, one after the other.
 
+    With walk, where most of the list should pass the filters, it is walked along, and what passes is not counted.
     Invalid for a sort or a cursor that makes no sense.
     """
     listings = [listings] if isinstance(listings, Listing) else listings
     keys = parse_sort(sort or listings[0].default_sort, list(listings[0].columns))
     shape = tuple(sorted((name, value if isinstance(value, bool) else None) for name, value in filters.items()))
     values = {name: value for name, value in filters.items() if not isinstance(value, bool)}
-    query = _Query(shape, values, [part for listing in listings for part in parts_of(listing, keys)])
+    query = _Query(shape, values, [part for listing in listings for part in parts_of(listing, keys)], walk)
     offset = (number - 1) * size
     found = _from(query, offset, size + 1) if cursor is None else _after(query, cursor, size + 1)
     shown, rest = found[:size], found[size:]
-    total = None
-    if cursor is None:
-        is_last = not rest and (shown or not offset)
-        total = offset + len(shown) if is_last else _total(query, listings)
+    total, is_counted = (None, True) if cursor is not None else _total(query, listings, offset, shown, bool(rest))
     return Page(
         "[" + ",".join([row[0] for _, row in shown]) + "]",
         encode_cursor([*shown[-1][0], *shown[-1][1][1:]]) if rest else None,
-        None if total is None else min(total, COUNTED),
-        total is None or total <= COUNTED,
+        total,
+        is_counted,
     )
 
 
@@ -124,13 +129,19 @@ def _named(query: _Query, number: int, found: Sequence[Row]) -> _Found:
     return [(mark, row) for row in found]
 
 
-def _total(query: _Query, listings: Sequence[Listing]) -> int:
+def _total(query: _Query, listings: Sequence[Listing], offset: int, shown: _Found, is_more: bool) -> tuple[int, bool]:
+    """How many things there are, and whether that is all of them: up to COUNTED, or as many as are known anyway."""
+    if not is_more and (shown or not offset):
+        total = offset + len(shown)
+        return min(total, COUNTED), total <= COUNTED
+    if query.walk and is_more:
+        return min(offset + len(shown) + 1, COUNTED), False
     total = 0
     for listing in listings:
         if total <= COUNTED:
             (whole,) = parts_of(listing)
             total += query.count(whole, COUNTED + 1 - total)
-    return total
+    return min(total, COUNTED), total <= COUNTED
 
 
 def containing(text: str) -> str:

@@ -18,12 +18,14 @@ from aggregator.models import Place, Product, SearchWord
 from aggregator.models.base import table_of
 from aggregator.models.search import WORD_LENGTH
 from aggregator.models.types import GUID
-from aggregator.sql import Rows
+from aggregator.reading import read
+from aggregator.sql import Rows, Select
 
 MAX_WORDS = 8  # of a query; what comes after them is left out
 MAX_INDEXED = 500  # of a product: the first ones
 LAST = "q_last"
 EXACT = tuple(f"q_{number}" for number in range(1, MAX_WORDS))
+RARE = 2_000  # products; to find and sort so many takes some milliseconds
 _AFTER_ALL = "\U0010ffff"  # comes after every character that a word can go on with
 _words = re.compile(r"[^\W_]+").findall
 
@@ -69,15 +71,45 @@ def parameters(query: str) -> dict[str, str] | None:
 
 
 def conditions(worst: Place) -> dict[str, sa.ColumnElement[bool]]:
-    """Conditions that a product has a word in some place or a better one, by the names of their parameters."""
-    exact = {name: _has(worst, SearchWord.word == sa.bindparam(name, type_=sa.String)) for name in EXACT}
+    """Conditions that a product has a word in some place or a better one, by the names of their parameters.
+
+    The products are found by the words: that is for words that few have.
+    """
+    return {name: Product.id.in_(_with(word, worst)) for name, word in _WORDS.items()}
+
+
+def probes(worst: Place) -> dict[str, sa.ColumnElement[bool]]:
+    """The same conditions, to be looked at product by product: that is for words that many have."""
+    # With an OFFSET, PostgreSQL takes it for what it is and makes no join of it.
+    of_product = SearchWord.product_id == Product.id
+    return {
+        name: _with(word, worst).where(of_product).correlate(Product).offset(sa.literal_column("0")).exists()
+        for name, word in _WORDS.items()
+    }
+
+
+def are_common(words: Mapping[str, str], worst: Place) -> bool:
+    """Whether each of the words, as parameters() has them, is there so often that it does not pay to find them all."""
+    return bool(read(_are_common, tuple(words), worst, **words)[0][0])
+
+
+def _are_common(names: tuple[str, ...], worst: Place) -> Select:
+    counts = [
+        sa.select(sa.func.count()).select_from(_with(_WORDS[name], worst).limit(RARE + 1).subquery()) for name in names
+    ]
+    return sa.select(sa.and_(*(count.scalar_subquery() > RARE for count in counts)))
+
+
+def _begun() -> sa.ColumnElement[bool]:
     begun = sa.bindparam(LAST, type_=sa.String)
-    return exact | {LAST: _has(worst, SearchWord.word >= begun, SearchWord.word < begun + sa.literal(_AFTER_ALL))}
+    return sa.and_(SearchWord.word >= begun, SearchWord.word < begun + sa.literal(_AFTER_ALL))
 
 
-def _has(worst: Place, *which: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
-    place = SearchWord.place <= sa.literal_column(str(int(worst)))
-    return Product.id.in_(sa.select(SearchWord.product_id).where(*which, place))
+def _with(word: sa.ColumnElement[bool], worst: Place) -> Any:
+    return sa.select(SearchWord.product_id).where(word, SearchWord.place <= sa.literal_column(str(int(worst))))
+
+
+_WORDS = {name: SearchWord.word == sa.bindparam(name, type_=sa.String) for name in EXACT} | {LAST: _begun()}
 
 
 def of(product_id: UUID) -> list[str]:
