@@ -1,4 +1,4 @@
-"""Transactions, reads beside them, and what each database does when others want the same."""
+"""Transactions, and what each database does when others want the same."""
 
 import subprocess
 import sys
@@ -29,11 +29,6 @@ def add_one(product_id) -> None:
 
 def _stocks() -> sa.Select:
     return sa.select(Product.name, Product.stock).order_by(Product.name)
-
-
-def _of(name_given: bool) -> sa.Select:
-    statement = sa.select(Product.stock)
-    return statement.where(Product.name == sa.bindparam("name", type_=sa.String)) if name_given else statement
 
 
 class TestTransaction:
@@ -142,39 +137,6 @@ class TestInTransaction:
             list(threads.map(work, range(4)))
 
         assert stored(app, Product)[0].stock == 40
-
-
-class TestRead:
-    def test_returns_the_rows_of_a_query(self, app):
-        make_product(app, name="B", stock=2)
-        make_product(app, name="A", stock=1)
-
-        assert [tuple(row) for row in read(_stocks)] == [("A", 1), ("B", 2)]
-
-    def test_each_shape_is_a_query_of_its_own(self, app):
-        make_product(app, name="A", stock=1)
-        make_product(app, name="B", stock=2)
-
-        assert sorted(row[0] for row in read(_of, False)) == [1, 2]
-        assert [row[0] for row in read(_of, True, name="B")] == [2]
-        assert [row[0] for row in read(_of, True, name="' OR 1=1 --")] == []
-
-    def test_sees_at_once_what_is_committed_and_nothing_else(self, app):
-        product = make_product(app, name="A")
-        with transaction():
-            set_stock(product, 5)
-            assert [row.stock for row in read(_stocks)] == [0]
-
-        assert [row.stock for row in read(_stocks)] == [5]
-
-    def test_is_not_kept_waiting_by_a_writer(self, app):
-        product = make_product(app, name="A")
-        with transaction():
-            set_stock(product, 5)
-            started = time.monotonic()
-            read(_stocks)
-
-        assert time.monotonic() - started < 3
 
 
 class TestPostgreSQL:

@@ -3,11 +3,13 @@
 import base64
 import json
 from datetime import timedelta
+from urllib.parse import urlencode
 from uuid import UUID
 
 import pytest
 
-from aggregator.services import listing
+from aggregator import reading
+from aggregator.services import list_queries, listing, search
 from tests.api.pages import links, pagination
 from tests.builders import LONG_AGO, make_offer, make_product
 
@@ -413,6 +415,53 @@ class TestByRelevance:
     @pytest.mark.parametrize("values", [(2, "x", "y"), (True, 1, 2), (0, 5, 5), (-1, "2026-01-01", 1)])
     def test_a_made_up_cursor_is_refused(self, client, values):
         assert client.get(URL, query_string={"q": "lamp", "cursor": cursor(*values)}).status_code == 422
+
+
+class TestWordsThatManyHave:
+    """The list is walked along for them, and what they find is what they find otherwise."""
+
+    @pytest.fixture(autouse=True)
+    def products(self, app):
+        for number in range(14):
+            name = f"Lamp {number}" if number % 3 else f"Light {number}"
+            described = "A lamp, light and large." if number % 4 else ""
+            fields = {"name": name, "description": described, "created_at": LONG_AGO + timedelta(number % 5)}
+            price = {"lowest_price": 100 + number % 4} if number % 2 else {}
+            make_product(app, feed=price, deleted_at=LONG_AGO if number == 13 else None, **fields)
+
+    def found(self, client, query: dict[str, str], size: int) -> list[str]:
+        seen, url = [], f"{URL}?{urlencode({**query, 'page_size': size})}"
+        while url:
+            response = client.get(url)
+            seen += names(response)
+            url = links(response).get("next")
+        return seen
+
+    @pytest.mark.parametrize("walked", [3, 100])
+    def test_find_the_same_in_the_same_order(self, client, monkeypatch, walked):
+        queries = [
+            {"q": q, **other}
+            for q in ("lamp", "l", "lamp light", "a la", "lamp zzz")
+            for other in ({}, {"sort": "lowest_price,-name"}, {"sort": "-created_at", "max_offer_price": "102"})
+        ]
+        expected = [self.found(client, query, 4) for query in queries]
+        monkeypatch.setattr(search, "RARE", 1)
+        monkeypatch.setattr(list_queries, "WALKED", walked)
+        reading._query.cache_clear()  # those numbers are written into the queries
+        found = [self.found(client, query, 4) for query in queries]
+        reading._query.cache_clear()
+
+        assert found == expected
+        assert [len(names) for names in expected] == [13, 13, 5, 13, 13, 5, 11, 11, 4, 11, 11, 4, 0, 0, 0]
+
+    def test_are_not_counted_where_there_are_more(self, client, monkeypatch):
+        monkeypatch.setattr(search, "RARE", 1)
+        reading._query.cache_clear()
+        first, last = (client.get(URL, query_string={"q": "l", "page_size": size}) for size in (4, 20))
+        reading._query.cache_clear()
+
+        assert pagination(first) == {"total_at_least": 5, "first_page": 1, "page": 1, "next_page": 2}
+        assert pagination(last)["total"] == 13
 
 
 class TestManyProducts:

@@ -1,0 +1,214 @@
+"""Reads beside transactions: what they find, and that nothing is told that is older than the read."""
+
+import time
+from threading import Thread
+
+import pytest
+import sqlalchemy as sa
+
+from aggregator.database import transaction
+from aggregator.errors import NotFound
+from aggregator.models import Product
+from aggregator.reading import KeptReads, read, read_kept, read_often
+from aggregator.services import catalog_reads
+from aggregator.sql.query import MAX_PREPARED, Found
+from tests.builders import edit, make_product
+from tests.test_database import _stocks, set_stock
+
+pytestmark = pytest.mark.usefixtures("context")
+
+
+def _of(name_given: bool) -> sa.Select:
+    statement = sa.select(Product.stock)
+    return statement.where(Product.name == sa.bindparam("name", type_=sa.String)) if name_given else statement
+
+
+class TestRead:
+    def test_returns_the_rows_of_a_query(self, app):
+        make_product(app, name="B", stock=2)
+        make_product(app, name="A", stock=1)
+
+        assert [tuple(row) for row in read(_stocks)] == [("A", 1), ("B", 2)]
+
+    def test_each_shape_is_a_query_of_its_own(self, app):
+        make_product(app, name="A", stock=1)
+        make_product(app, name="B", stock=2)
+
+        assert sorted(row[0] for row in read(_of, False)) == [1, 2]
+        assert [row[0] for row in read(_of, True, name="B")] == [2]
+        assert [row[0] for row in read(_of, True, name="' OR 1=1 --")] == []
+
+    def test_sees_at_once_what_is_committed_and_nothing_else(self, app):
+        product = make_product(app, name="A")
+        with transaction():
+            set_stock(product, 5)
+            assert [row.stock for row in read(_stocks)] == [0]
+
+        assert [row.stock for row in read(_stocks)] == [5]
+
+    def test_is_not_kept_waiting_by_a_writer(self, app):
+        product = make_product(app, name="A")
+        with transaction():
+            set_stock(product, 5)
+            started = time.monotonic()
+            read(_stocks)
+
+        assert time.monotonic() - started < 3
+
+
+class TestReadOften:
+    def test_finds_what_read_finds(self, app):
+        make_product(app, name="A", stock=1)
+        make_product(app, name="B", stock=2)
+
+        for _ in range(3):
+            assert [row.stock for row in read_often(_of, True, name="B")] == [2]
+            assert read_often(_of, True, name="' OR 1=1 --") == []
+
+    def test_more_queries_than_a_connection_remembers_are_no_harm(self, app):
+        make_product(app, name="A", stock=1)
+
+        for number in range(MAX_PREPARED + 5):
+            assert [tuple(row) for row in read_often(_numbered, number)] == [(1, number)]
+        assert len(_prepared(app)) <= MAX_PREPARED
+
+
+class TestReadKept:
+    def test_sees_at_once_what_is_committed_and_nothing_else(self, app):
+        product = make_product(app, name="A")
+        assert read_kept(_stocks) == [("A", 0)]
+        with transaction():
+            set_stock(product, 5)
+            assert read_kept(_stocks) == [("A", 0)]
+
+        assert read_kept(_stocks) == [("A", 5)]
+
+    def test_what_was_rolled_back_has_never_been(self, app):
+        product = make_product(app, name="A")
+
+        def fail_half_way() -> None:
+            with transaction():
+                set_stock(product, 5)
+                assert read_kept(_stocks) == [("A", 0)]
+                raise ValueError
+
+        with pytest.raises(ValueError):
+            fail_half_way()
+        assert read_kept(_stocks) == [("A", 0)]
+
+    def test_what_is_not_there_is_not_there_until_it_is(self, app):
+        assert [read_kept(_of, True, name="A") for _ in range(2)] == [[], []]
+        make_product(app, name="A", stock=3)
+
+        assert [read_kept(_of, True, name="A") for _ in range(2)] == [[(3,)], [(3,)]]
+
+    def test_each_value_is_kept_by_itself(self, app):
+        make_product(app, name="A", stock=1)
+        make_product(app, name="B", stock=2)
+
+        for _ in range(2):
+            assert [read_kept(_of, True, name=name) for name in ("A", "B", "C")] == [[(1,)], [(2,)], []]
+
+    def test_a_reader_never_sees_less_than_what_was_committed_before(self, app):
+        product = make_product(app, name="A")
+        committed, wrong = [0], []
+
+        def write() -> None:
+            with app.app_context():
+                for stock in range(1, 120):
+                    with transaction():
+                        set_stock(product, stock)
+                    committed[0] = stock
+
+        def check() -> None:
+            with app.app_context():
+                while writer.is_alive():
+                    before = committed[0]
+                    ((_, stock),) = read_kept(_stocks)
+                    if not before <= stock <= committed[0] + 1:
+                        wrong.append((before, stock))
+
+        writer = Thread(target=write)
+        readers = [Thread(target=check) for _ in range(3)]
+        writer.start()
+        for reader in readers:
+            reader.start()
+        for thread in (writer, *readers):
+            thread.join(60)
+
+        assert wrong == []
+        assert read_kept(_stocks) == [("A", 119)]
+
+    def test_a_product_that_is_deleted_is_gone_at_once(self, app, now):
+        product = make_product(app)
+        catalog_reads.find(product)
+        edit(app, Product, Product.id == product, deleted_at=now)
+
+        with pytest.raises(NotFound):
+            catalog_reads.find(product)
+
+
+class TestWhatIsKept:
+    def found(self, characters: int) -> Found:
+        return Found("1:1:", [("x" * characters,)], characters)
+
+    def test_what_was_not_asked_for_longest_makes_room(self):
+        kept = KeptReads(characters=100)
+        for name in ("a", "b"):
+            kept.put(name, self.found(40))
+        kept.get("a")
+        kept.put("c", self.found(40))
+
+        assert [name for name in "abc" if kept.get(name)] == ["a", "c"]
+
+    def test_what_is_larger_than_all_there_is_room_for_is_not_kept(self):
+        kept = KeptReads(characters=100)
+        kept.put("a", self.found(101))
+
+        assert kept.get("a") is None
+
+
+class TestOnPostgreSQL:
+    @pytest.fixture
+    def backend(self) -> str:
+        return "postgresql"
+
+    def test_nothing_is_read_twice_while_nothing_is_committed(self, app):
+        make_product(app, name="A", stock=1)
+        first = read_kept(_stocks)
+
+        assert read_kept(_stocks) is first
+        make_product(app, name="B", stock=2)
+        assert read_kept(_stocks) == [("A", 1), ("B", 2)]
+
+    def test_what_others_only_begin_keeps_nobody_from_it(self, app):
+        product = make_product(app, name="A", stock=1)
+        with transaction():
+            set_stock(product, 5)
+            first = read_kept(_stocks)
+            assert read_kept(_stocks) is first
+
+
+def _numbered(number: int) -> sa.Select:
+    return sa.select(Product.stock, sa.literal_column(str(number)))
+
+
+def _prepared(app) -> set[str]:
+    connection = app.extensions["reader"].raw_connection()
+    try:
+        found: set[str] = connection.info.get("prepared", set())
+        return found
+    finally:
+        connection.close()
+
+
+def test_an_error_of_the_driver_is_one_of_sqlalchemy_and_tells_no_value(app):
+    with pytest.raises(sa.exc.DBAPIError) as failure:
+        read(_nonsense, name="hunter2")
+
+    assert "no_such_column" in str(failure.value)
+    assert "hunter2" not in str(failure.value)
+
+
+def _nonsense() -> sa.Select:
+    return sa.select(sa.literal_column("no_such_column")).where(sa.bindparam("name", type_=sa.String) == "x")
