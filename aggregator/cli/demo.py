@@ -16,6 +16,7 @@ import requests
 
 from aggregator.cli.children import Children, Stopped, StopSignals, end_with_parent, shown
 from aggregator.errors import UsageError
+from aggregator.flows.samples import picture
 from aggregator.sandbox import DEFAULT_REFRESH_TOKEN
 from aggregator.services import samples
 from aggregator.services.categories import slug_of
@@ -173,16 +174,16 @@ def _make_admin(children: Children) -> str:
 
 def _fill(children: Children, url: str, password: str | None) -> list[dict[str, Any]]:
     """The sample products, added by the admin, or else by hand, and with their offers."""
-    ids = [str(product["id"]) for product in samples.products(PRODUCTS)]
     with requests.Session() as session:
         session.trust_env = False  # no proxy leads to this machine
         _wait_until_ready(children, session, f"{url}/readyz")
-        if password is not None:
+        if password is None:
+            children.run("products", "-m", "flask", "--app", "wsgi", "products", "add-samples", str(PRODUCTS))
+            ids = [str(product["id"]) for product in samples.products(PRODUCTS)]
+        else:
             _sign_in(session, f"{url}/api/v1/auth/login", password)
             categories = _add_categories(session, f"{url}/api/v1/categories")
-            _add_products(children, session, f"{url}/api/v1/products", categories)
-        # It leaves alone what is there, and gives pictures to it.
-        children.run("products", "-m", "flask", "--app", "wsgi", "products", "add-samples", str(PRODUCTS))
+            ids = _add_products(children, session, f"{url}/api/v1/products", categories)
         return _with_offers(children, session, f"{url}/api/v1/products", ids)
 
 
@@ -215,16 +216,26 @@ def _add_categories(session: requests.Session, url: str) -> dict[str, UUID]:
     return ids
 
 
-def _add_products(children: Children, session: requests.Session, url: str, categories: dict[str, UUID]) -> None:
-    """Add the sample products; those that were added the last time are not added again."""
-    for product in samples.products(PRODUCTS, categories=categories):
+def _add_products(children: Children, session: requests.Session, url: str, categories: dict[str, UUID]) -> list[str]:
+    """The ids of the sample products; those that were added the last time are not added again."""
+    ids = []
+    for number, product in enumerate(samples.products(PRODUCTS, categories=categories)):
         product_id = str(product["id"])
         headers = {"Idempotency-Key": f"sample-{product_id}"}
         fields = {**product, "id": product_id, "category_id": str(product["category_id"])}
         answer = session.post(url, json=fields, headers=headers, timeout=15)
         if answer.status_code not in (201, 409):
             raise UsageError(f"A sample product was refused with {answer.status_code}: {answer.text}")
+        _add_picture(session, f"{url}/{product_id}/images", number)
+        ids.append(product_id)
         children.watch(0)
+    return ids
+
+
+def _add_picture(session: requests.Session, url: str, number: int) -> None:
+    """Give a sample product a picture, unless it has one, or has been deleted."""
+    if session.get(url, timeout=15).json() == []:
+        session.post(url, files={"image": ("picture.jpg", picture(number), "image/jpeg")}, timeout=15)
 
 
 def _with_offers(children: Children, session: requests.Session, url: str, ids: Sequence[str]) -> list[dict[str, Any]]:

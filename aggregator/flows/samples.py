@@ -23,7 +23,12 @@ def illustrate(gallery: Gallery, count: int, seed: int) -> Iterator[bool]:
         given = False
         if product_id in bare:
             with suppress(NotFound):  # deleted a moment ago
-                picture = paintings.painted(samples.kind(number), Random(f"picture:{seed}:{number}"))  # noqa: S311
-                gallery.upload(product_id, picture, utcnow())
+                gallery.upload(product_id, picture(number, seed), utcnow())
                 given = True
         yield given
+
+
+def picture(number: int, seed: int = 1) -> bytes:
+    """The picture of the sample of that number, the same for the same seed."""
+    random = Random(f"picture:{seed}:{number}")  # noqa: S311 - made up, not secret
+    return paintings.painted(samples.kind(number), random)
