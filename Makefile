@@ -42,7 +42,7 @@ bench-sync: development ## Measure how fast offers are synced
 bench-history: development ## Measure how fast old prices are read and rolled up; its 10 million points are kept
 	@$(BIN)/python -m benchmarks.history $(ARGS)
 
-evidence: development ## Run what takes long: schemathesis as three callers, how long failing logins take, prices
+evidence: development ## Run what takes long: schemathesis as three callers, how long failing logins take, imports, prices
 	@$(BIN)/python -m pytest -m evidence -n auto $(ARGS)
 	@$(BIN)/python -m tests.security.timing
 	@$(BIN)/python -m tests.evidence_prices --examples 10000

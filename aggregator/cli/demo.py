@@ -16,6 +16,7 @@ import requests
 
 from aggregator.cli.children import Children, Stopped, StopSignals, end_with_parent, shown
 from aggregator.errors import UsageError
+from aggregator.flows.samples import picture
 from aggregator.sandbox import DEFAULT_REFRESH_TOKEN
 from aggregator.services import samples
 from aggregator.services.categories import slug_of
@@ -218,16 +219,23 @@ def _add_categories(session: requests.Session, url: str) -> dict[str, UUID]:
 def _add_products(children: Children, session: requests.Session, url: str, categories: dict[str, UUID]) -> list[str]:
     """The ids of the sample products; those that were added the last time are not added again."""
     ids = []
-    for product in samples.products(PRODUCTS, categories=categories):
+    for number, product in enumerate(samples.products(PRODUCTS, categories=categories)):
         product_id = str(product["id"])
         headers = {"Idempotency-Key": f"sample-{product_id}"}
         fields = {**product, "id": product_id, "category_id": str(product["category_id"])}
         answer = session.post(url, json=fields, headers=headers, timeout=15)
         if answer.status_code not in (201, 409):
             raise UsageError(f"A sample product was refused with {answer.status_code}: {answer.text}")
+        _add_picture(session, f"{url}/{product_id}/images", number)
         ids.append(product_id)
         children.watch(0)
     return ids
+
+
+def _add_picture(session: requests.Session, url: str, number: int) -> None:
+    """Give a sample product a picture, unless it has one, or has been deleted."""
+    if session.get(url, timeout=15).json() == []:
+        session.post(url, files={"image": ("picture.jpg", picture(number), "image/jpeg")}, timeout=15)
 
 
 def _with_offers(children: Children, session: requests.Session, url: str, ids: Sequence[str]) -> list[dict[str, Any]]:

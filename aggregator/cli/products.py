@@ -3,7 +3,6 @@
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -12,13 +11,16 @@ from flask.cli import AppGroup
 
 from aggregator.clock import utcnow
 from aggregator.database import in_transaction
-from aggregator.errors import UsageError
+from aggregator.errors import ProblemError, UsageError
+from aggregator.extensions import gallery
 from aggregator.flows import imports
+from aggregator.flows.samples import illustrate
 from aggregator.services import catalog, categories, export, product_rows, samples
 from aggregator.services.imports import Became
 from aggregator.services.product_rows import Rejected
 
-BATCH = 500
+BATCH = 250
+ILLUSTRATED = BATCH  # the samples that get a picture: a worker makes five or so a second
 
 group = AppGroup("products", help="Fill the catalogue, and take it along.")
 
@@ -27,15 +29,34 @@ group = AppGroup("products", help="Fill the catalogue, and take it along.")
 @click.argument("count", type=click.IntRange(1, 1_000_000))
 @click.option("--seed", default=1, show_default=True, help="The same seed gives the same products.")
 def add_samples(count: int, seed: int) -> None:
-    """Add COUNT made-up products; the worker registers them. Those that are there already are left alone."""
+    """Add COUNT made-up products; the worker registers them. Those that are there already are left alone.
+
+    The first 250 get a picture each, whose sizes the worker makes.
+    """
+    added = _add_samples(count, seed)
+    illustrated = min(count, ILLUSTRATED)
+    pictures = illustrate(gallery(), illustrated, seed)
+    try:
+        with click.progressbar(pictures, length=illustrated, label="Painting", file=sys.stderr) as bar:
+            painted = sum(bar)
+    except ProblemError as error:
+        raise click.ClickException(error.detail) from None
+    click.echo(f"Added {added} products and {painted} pictures, {count - added} products were there already.")
+
+
+def _add_samples(count: int, seed: int) -> int:
+    """Add those that there are not, and count them.
+
+    The first ones come last: they have pictures, and a list begins with the newest.
+    """
     known = in_transaction(lambda: categories.add_missing(samples.CATEGORIES, utcnow()))
-    products = samples.products(count, seed, categories=known)
     added = 0
     with click.progressbar(length=count, label="Adding", file=sys.stderr) as bar:
-        while batch := list(islice(products, BATCH)):
+        for start in reversed(range(0, count, BATCH)):
+            batch = list(samples.products(min(BATCH, count - start), seed, start, known))
             added += in_transaction(lambda batch=batch: catalog.add_missing(batch, utcnow()))  # type: ignore[misc]
             bar.update(len(batch))
-    click.echo(f"Added {added} products, {count - added} were there already.")
+    return added
 
 
 @group.command("export")

@@ -1,4 +1,6 @@
-"""Pictures that strangers made: whether one will do, and the sizes that are shown of it. Nobody else uses Pillow.
+"""Pictures that strangers made: whether one will do, and the sizes that are shown of it.
+
+Nobody else uses Pillow, but for clients/paintings.py, which reads no picture.
 
 To look at one costs next to nothing, whatever it claims to be. To decode one may cost hundreds of megabytes and, if it
 is made to hurt, any amount of time: `python -m aggregator.clients.pictures` does so, for clients/picture_maker.py.

@@ -147,6 +147,12 @@ def statuses(image_ids: Collection[UUID]) -> Mapping[UUID, ImageStatus]:
     return {row.id: row.status for row in found}
 
 
+def never_had(product_ids: Collection[UUID]) -> set[UUID]:
+    """Those of the products that nobody has ever given an image, or taken one from."""
+    bare = sa.select(Product.id).where(Product.image_changes == 0, Product.deleted_at.is_(None))
+    return set(db.session.scalars(bare.where(Product.id.in_(product_ids))))
+
+
 def expire(now: datetime) -> int:
     """Forget some of the images of deleted products, up to a batch, and count them."""
     deleted = sa.select(Image.id).join(Product, Product.id == Image.product_id)

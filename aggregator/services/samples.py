@@ -52,3 +52,8 @@ def products(
         product |= {"price": cost // 100 * random.randint(70, 130) if sold else None}
         product |= {"stock": random.randint(0, 40) if sold else 0}
         yield product | ({"category_id": categories[category]} if categories else {})
+
+
+def kind(number: int) -> str:
+    """What the product of that number is."""
+    return KINDS[number % len(KINDS)][0]

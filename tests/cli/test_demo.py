@@ -106,6 +106,7 @@ def test_runs_twice_with_the_same_products_and_leaves_no_process(tmp_path):
             processes = descendants(demonstration.process.pid)
             products = demonstration.products()
             offers = requests.get(re.search(r"curl (\S+)", text)[1], timeout=5).json()
+            wait_until(lambda: {len(product["images"]) for product in demonstration.products()} == {1})
             started_to_stop = time.monotonic()
             demonstration.process.send_signal(signal.SIGINT)
             demonstration.process.send_signal(signal.SIGINT)

@@ -4,9 +4,11 @@ import json
 
 import pytest
 
-from aggregator.models import Category, Feed, Product, Registration
+from aggregator.cli import products
+from aggregator.models import Category, Feed, Image, Product, Registration
 from aggregator.services import samples
-from tests.builders import stored
+from tests.builders import make_product, stored
+from tests.pictures import read
 
 
 def run(runner, *arguments: str):
@@ -16,7 +18,10 @@ def run(runner, *arguments: str):
 def test_adds_products_for_the_worker_to_register(app, runner, sandbox):
     result = run(runner, "5")
 
-    assert (result.exit_code, result.stdout) == (0, "Added 5 products, 0 were there already.\n")
+    assert (result.exit_code, result.stdout) == (
+        0,
+        "Added 5 products and 5 pictures, 0 products were there already.\n",
+    )
     assert {product.name for product in stored(app, Product)} == {product["name"] for product in samples.products(5)}
     assert {feed.status for feed in stored(app, Feed)} == {Registration.PENDING}
     assert sandbox.calls == []
@@ -38,19 +43,64 @@ def test_those_that_are_there_already_are_left_alone(app, runner):
 
     result = run(runner, "8")
 
-    assert result.stdout == "Added 3 products, 5 were there already.\n"
+    assert result.stdout == "Added 3 products and 3 pictures, 5 products were there already.\n"
     assert len(stored(app, Product)) == 8
 
 
 def test_another_seed_adds_others(app, runner):
     run(runner, "5")
 
-    assert run(runner, "5", "--seed", "2").stdout == "Added 5 products, 0 were there already.\n"
+    assert run(runner, "5", "--seed", "2").stdout == "Added 5 products and 5 pictures, 0 products were there already.\n"
 
 
-def test_more_than_fit_in_a_batch(app, runner):
-    assert run(runner, "1200").stdout == "Added 1200 products, 0 were there already.\n"
-    assert len(stored(app, Product)) == 1200
+def test_more_than_fit_in_a_batch_and_a_list_begins_with_those_that_have_pictures(app, runner, visitor, monkeypatch):
+    monkeypatch.setattr(products, "BATCH", 100)
+    monkeypatch.setattr(products, "ILLUSTRATED", 3)
+
+    said = run(runner, "250").stdout
+
+    assert said == "Added 250 products and 3 pictures, 0 products were there already.\n"
+    assert {image.product_id for image in stored(app, Image)} == {each["id"] for each in samples.products(3)}
+    newest = {product["id"] for product in visitor.get("/api/v1/products?page_size=100").json}
+    assert newest == {str(product["id"]) for product in samples.products(100)}
+    assert len(stored(app, Product)) == 250
+
+
+class TestPictures:
+    def test_are_made_by_the_worker_as_those_that_are_uploaded(self, app, runner, visitor):
+        run(runner, "2")
+        assert [image.status for image in stored(app, Image)] == ["pending"] * 2
+
+        runner.invoke(args=["jobs", "run", "make-images"])
+
+        shown = [product["images"] for product in visitor.get("/api/v1/products").json]
+        assert [len(images) for images in shown] == [1, 1]
+        for (image,) in shown:
+            assert read(visitor.get(image["thumb_url"]).data).size == (100, 100)
+            assert read(visitor.get(image["full_url"]).data).size == (500, 500)
+
+    def test_are_given_once_and_not_again_to_a_product_from_which_one_was_taken(self, app, runner, client):
+        run(runner, "3")
+        gone, *others = stored(app, Image)
+        client.delete(f"/api/v1/images/{gone.id}")
+
+        assert run(runner, "3").stdout == "Added 0 products and 0 pictures, 3 products were there already.\n"
+        assert {image.id for image in stored(app, Image)} == {image.id for image in others}
+
+    def test_are_given_to_samples_that_were_left_without(self, app, runner):
+        for product in samples.products(2):
+            make_product(app, id=product["id"], name=product["name"])
+
+        assert run(runner, "3").stdout == "Added 1 products and 3 pictures, 2 products were there already.\n"
+
+    def test_need_a_place_where_images_are_kept(self, make_app, tmp_path):
+        (tmp_path / "images").touch()
+        runner = make_app(image_store=str(tmp_path / "images")).test_cli_runner()
+
+        result = run(runner, "1")
+
+        assert result.exit_code == 1
+        assert "Error: The images cannot be reached. Try again in a moment." in result.stderr
 
 
 @pytest.mark.parametrize("count", ["0", "-1", "1000001", "many", ""])

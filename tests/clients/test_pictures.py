@@ -19,6 +19,25 @@ from aggregator.clients.pictures import (
 )
 from tests.pictures import BAD_PICTURES, BLUE, NOT_PICTURES, PAGE, corners, picture, read, with_comment, written
 
+# How many files of a folder will not do, and how many KiB more it took at most to see that, after those that will do.
+CHECK_ALL = """
+import re, sys
+from pathlib import Path
+from aggregator.clients.pictures import BadPicture, UnknownPicture, check
+
+def peak():
+    return int(re.search("VmHWM:\\s+([0-9]+) kB", Path("/proc/self/status").read_text())[1])
+
+refused, before = 0, 0
+for file in sorted(Path(sys.argv[1]).iterdir()):
+    try:
+        check(file.read_bytes())
+        before = peak()
+    except (BadPicture, UnknownPicture):
+        refused += 1
+print(refused, peak() - before)
+"""
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process the most memory it had")
 RIGHT_WAY_UP = ["red", "green", "blue", "blue"]
 ORIENTATION, GPS = 0x0112, 0x8825
 
@@ -66,6 +85,19 @@ class TestCheck:
         assert str(refusal.value) in (TOO_LARGE, ANIMATED, UNREADABLE)
         assert took < 0.5
         assert peak < 16 * 2**20
+
+    @on_linux
+    def test_what_hurts_takes_no_memory_that_python_does_not_see_either(self, tmp_path):
+        files = [picture(300, 200, kind) for kind in ("PNG", "JPEG", "WEBP")]
+        files += [make() for make in (*NOT_PICTURES.values(), *BAD_PICTURES.values())]
+        for number, file in enumerate(files):
+            (tmp_path / f"{number:02}").write_bytes(file)
+
+        command = [sys.executable, "-c", CHECK_ALL, str(tmp_path)]
+        refused, more = map(int, subprocess.run(command, capture_output=True, check=True).stdout.split())
+
+        assert refused == len(files) - 3
+        assert more < 64 * 1024
 
     @pytest.mark.parametrize(
         ("name", "reason"),
@@ -185,8 +217,9 @@ class TestSizes:
             for part in (b"EXIF", b"ICCP", b"XMP "):
                 assert part not in file
 
-    def test_hold_no_page_that_was_in_a_comment(self):
-        original = with_comment()
+    @pytest.mark.parametrize("make", [with_comment, lambda: picture(kind="JPEG") + PAGE], ids=["comment", "behind"])
+    def test_hold_no_page_that_was_in_a_comment_or_behind_the_picture(self, make):
+        original = make()
         check(original)
 
         assert PAGE in original

@@ -25,6 +25,7 @@ from aggregator.models import (
     Registration,
 )
 from aggregator.sandbox import Call, Sandbox
+from aggregator.services import audit
 from tests.builders import LONG_AGO, edit, stored
 
 STANDSTILL = 10**9  # seconds of a tick
@@ -183,6 +184,12 @@ def assert_sound(app: Flask) -> None:
         if feed.product_id in summaries:
             last = summaries[feed.product_id]
             assert (last.lowest_price, last.offer_count) == (lowest, len(its)), "and so is the last of its history"
+
+
+def assert_audited(app: Flask) -> None:
+    """Nothing in the data is as it must never be."""
+    with app.app_context():
+        assert [str(violation) for rule in audit.RULES for violation in audit.violations(rule)] == []
 
 
 def assert_unclaimed(app: Flask) -> None:

@@ -16,9 +16,10 @@ from flask import Flask
 
 from aggregator import database
 from aggregator.models import Order, OrderItem, OrderStatus, Product, Role, StockMovement
-from aggregator.services import audit, stock
+from aggregator.services import stock
 from tests.builders import bearer, fill_cart, make_product, make_user, sign_in, stored
 from tests.builders import sync as make_offers
+from tests.flows.passes import assert_audited
 from tests.scenarios.processes import answers, environment, eventually, web, worker
 
 Answer = tuple[int, Any]
@@ -164,12 +165,6 @@ def assert_sold_out(app: Flask, buyers: list[Buyer], initial: Mapping[UUID, int]
     assert sold == initial
     assert {product.stock for product in stored(app, Product) if product.id in initial} == {0}
     assert_audited(app)
-
-
-def assert_audited(app: Flask) -> None:
-    """Nothing in the data is as it must never be."""
-    with app.app_context():
-        assert [str(violation) for rule in audit.RULES for violation in audit.violations(rule)] == []
 
 
 def a_market(app: Flask, product: UUID) -> Callable[[], None]:

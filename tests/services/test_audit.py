@@ -139,6 +139,16 @@ def take_more_than_ordered(shop: Shop) -> None:
     edit(shop.app, Product, stock=Product.stock - 1)
 
 
+def ordered_more_than_taken(shop: Shop) -> None:
+    """The lines come to the same total."""
+    edit(shop.app, OrderItem, OrderItem.order_id == shop.order, quantity=2, unit_price=250)
+
+
+def never_given_back(shop: Shop) -> None:
+    drop(shop.app, StockMovement, StockMovement.kind == MovementKind.CANCEL)
+    edit(shop.app, Product, stock=Product.stock - 2)
+
+
 def an_order_without_lines(shop: Shop) -> None:
     order = Order(id=uuid4(), code="X", user_id=shop.user, total=0, currency="EUR")
     order.created_at = order.updated_at = LONG_AGO
@@ -154,6 +164,20 @@ def a_jump_in_history(shop: Shop) -> None:
 def a_gap_in_history(shop: Shop) -> None:
     add(shop.app, event(shop.order, 3, OrderStatus.PAID, shop.user))
     edit(shop.app, Order, Order.id == shop.order, status=OrderStatus.PAID)
+
+
+def a_history_that_begins_later(shop: Shop) -> None:
+    edit(shop.app, OrderEvent, OrderEvent.order_id == shop.order, status=OrderStatus.PAID)
+    edit(shop.app, Order, Order.id == shop.order, status=OrderStatus.PAID)
+
+
+def cancelled_on_the_way(shop: Shop) -> None:
+    """What it took has been given back."""
+    later = enumerate((OrderStatus.PAID, OrderStatus.SHIPPED, OrderStatus.CANCELLED), 2)
+    add(shop.app, *(event(shop.order, number, status, shop.user) for number, status in later))
+    edit(shop.app, Order, Order.id == shop.order, status=OrderStatus.CANCELLED)
+    add(shop.app, shop.move(1, shop.order, MovementKind.CANCEL))
+    edit(shop.app, Product, stock=Product.stock + 1)
 
 
 def a_key_for_two(shop: Shop) -> None:
@@ -175,6 +199,18 @@ def a_point_without_a_change(shop: Shop) -> None:
     add(shop.app, PricePoint(offer_id=last.offer_id, price=last.price, observed_at=later))
 
 
+def sold_out_twice_in_a_row(shop: Shop) -> None:
+    """Before all else, so that it has a price again afterwards."""
+    first = stored(shop.app, PricePoint)[0]
+    moments = (first.observed_at - timedelta(seconds=seconds) for seconds in (2, 1))
+    add(shop.app, *(PricePoint(offer_id=first.offer_id, observed_at=moment) for moment in moments))
+
+
+def an_offer_without_a_history(shop: Shop) -> None:
+    last = stored(shop.app, PricePoint)[-1]
+    drop(shop.app, PricePoint, PricePoint.offer_id == last.offer_id)
+
+
 def a_last_point_of_another_price(shop: Shop) -> None:
     last = stored(shop.app, PricePoint)[-1]
     later = last.observed_at + timedelta(seconds=1)
@@ -187,6 +223,16 @@ def a_summary_of_no_offers(shop: Shop) -> None:
     add(shop.app, ProductPricePoint(product_id=shop.product, observed_at=utcnow(), lowest_price=1, offer_count=2))
 
 
+def a_summary_that_counts_too_many(shop: Shop) -> None:
+    """The history of the product agrees with the wrong summary."""
+    edit(shop.app, Feed, offer_count=3)
+    add(shop.app, ProductPricePoint(product_id=shop.product, observed_at=utcnow(), lowest_price=700, offer_count=3))
+
+
+def a_history_that_counts_too_many(shop: Shop) -> None:
+    add(shop.app, ProductPricePoint(product_id=shop.product, observed_at=utcnow(), lowest_price=700, offer_count=3))
+
+
 def a_history_of_another_summary(shop: Shop) -> None:
     add(shop.app, ProductPricePoint(product_id=shop.product, observed_at=utcnow(), lowest_price=1, offer_count=2))
 
@@ -195,13 +241,20 @@ def a_webhook_told_without_a_key(shop: Shop) -> None:
     edit(shop.app, Delivery, Delivery.channel == Channel.WEBHOOK, event=Event.PRICE_ALERT)
 
 
+def a_webhook_told_with_the_key_of_another(shop: Shop) -> None:
+    told = {"event": Event.PRICE_ALERT, "key": f"alert:1:{uuid4()}"}
+    edit(shop.app, Delivery, Delivery.channel == Channel.WEBHOOK, **told)
+
+
 BREAK: dict[str, tuple[str, Callable[[Shop], object]]] = {
     "a stock that nobody can explain": ("stock-explained", lambda shop: edit(shop.app, Product, stock=0)),
     "a movement that moved nothing": ("stock-explained", lambda shop: add(shop.app, shop.move(7))),
     "an order without lines": ("order-has-lines", an_order_without_lines),
     "a total of something else": ("order-total", lambda shop: edit(shop.app, Order, Order.id == shop.order, total=1)),
     "more taken than ordered": ("order-took-its-stock", take_more_than_ordered),
+    "more ordered than taken": ("order-took-its-stock", ordered_more_than_taken),
     "given back twice": ("cancelled-gave-back", cancel_twice),
+    "never given back": ("cancelled-gave-back", never_given_back),
     "a status that is not in the history": (
         "order-status",
         lambda shop: edit(shop.app, Order, Order.id == shop.order, status=OrderStatus.PAID),
@@ -209,17 +262,30 @@ BREAK: dict[str, tuple[str, Callable[[Shop], object]]] = {
     "no history": ("order-status", lambda shop: drop(shop.app, OrderEvent, OrderEvent.order_id == shop.order)),
     "delivered without having been paid": ("order-history", a_jump_in_history),
     "a history with a gap": ("order-history", a_gap_in_history),
+    "a history that begins later": ("order-history", a_history_that_begins_later),
+    "cancelled after it was shipped": ("order-history", cancelled_on_the_way),
     "two keys for one order": ("order-key", a_key_for_two),
     "a key of somebody else": ("order-key", lambda shop: edit(shop.app, IdempotencyKey, owner=str(shop.another))),
     "a cart of 101 lines": ("cart-lines", a_cart_of_101_lines),
     "a deleted product with a feed": ("product-fed", lambda shop: edit(shop.app, Product, deleted_at=LONG_AGO)),
+    "a living product without a feed": ("product-fed", lambda shop: drop(shop.app, Feed)),
     "a point without a change": ("price-points", a_point_without_a_change),
+    "sold out twice in a row": ("price-points", sold_out_twice_in_a_row),
     "a last point of another price": ("offer-price", a_last_point_of_another_price),
+    "an offer without a history": ("offer-price", an_offer_without_a_history),
+    "a price of what is not to be had": (
+        "offer-price",
+        lambda shop: edit(shop.app, Offer, Offer.price == 800, items_in_stock=0),
+    ),
     "a summary of no offers": ("product-summary", a_summary_of_no_offers),
+    "a summary that counts too many": ("product-summary", a_summary_that_counts_too_many),
     "a history of another summary": ("product-points", a_history_of_another_summary),
+    "a history that counts too many": ("product-points", a_history_that_counts_too_many),
     "a daily mail without a key": ("daily-mail", lambda shop: add(shop.app, shop.mail(None))),
     "a daily mail with the key of nobody": ("daily-mail", lambda shop: add(shop.app, shop.mail("daily:x:2026-05-04"))),
+    "a daily mail of no day": ("daily-mail", lambda shop: add(shop.app, shop.mail(f"daily:{shop.user}:today"))),
     "a webhook that is told without a key": ("delivery-key", a_webhook_told_without_a_key),
+    "a webhook that is told with the key of another": ("delivery-key", a_webhook_told_with_the_key_of_another),
 }
 
 
