@@ -452,7 +452,7 @@ class TestWordsThatManyHave:
         reading._query.cache_clear()
 
         assert found == expected
-        assert [len(names) for names in expected] == [13, 13, 5, 13, 13, 5, 11, 11, 4, 11, 11, 4, 0, 0, 0]
+        assert [len(names) for names in expected] == [11, 11, 3, 13, 13, 3, 9, 9, 3, 9, 9, 3, 0, 0, 0]
 
     def test_are_not_counted_where_there_are_more(self, client, monkeypatch):
         monkeypatch.setattr(search, "RARE", 1)
