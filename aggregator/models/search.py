@@ -22,7 +22,10 @@ class Place(IntEnum):
 
 
 class SearchWord(Base):
-    """A word of a product, without accents and in small letters, and the best place where it stands."""
+    """A word of a product, without accents and in small letters, and the best place where it stands.
+
+    There is no foreign key: products are hardly ever deleted, and to check one takes half of an import.
+    """
 
     __tablename__ = "search_words"
     __table_args__ = (
@@ -31,6 +34,6 @@ class SearchWord(Base):
         {"sqlite_with_rowid": False},
     )
 
-    product_id: Mapped[UUID] = mapped_column(sa.ForeignKey("products.id", ondelete="CASCADE"), primary_key=True)
+    product_id: Mapped[UUID] = mapped_column(primary_key=True)
     word: Mapped[str] = mapped_column(_Word, primary_key=True)
     place: Mapped[int] = mapped_column(sa.SmallInteger)

@@ -69,7 +69,7 @@ def change(product_id: UUID, fields: Mapping[str, Any], now: datetime, versions:
     product.updated_at = now
     _flush(product)
     if SEARCHED & changed.keys():
-        search.index([_searched(product)])
+        search.index_again([_searched(product)])
     if "category_id" in changed:
         alerts.forget_in_categories([product_id])
     stock.note(MovementKind.ADJUST, {product_id: product.stock - before}, now)
@@ -108,6 +108,7 @@ def withdraw(product: Claimed, now: datetime) -> bool:
     if gone.first() is None:
         return False
     product_id = UUID(product.product_id)
+    search.forget([product_id])
     try:
         with db.session.begin_nested():
             stock.forget(product_id)

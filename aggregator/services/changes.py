@@ -16,9 +16,8 @@ import sqlalchemy as sa
 from aggregator.database import db, dialect, one_at_a_time, wait_for_the_disk
 from aggregator.models import Change, ChangeKind, ChangeReader
 from aggregator.models.base import table_of
-from aggregator.models.types import GUID, UTCDateTime
 from aggregator.reading import read
-from aggregator.sql import Rows, Select, json_bool, json_object, json_time, upsert
+from aggregator.sql import Rows, Select, insert_of, json_bool, json_object, json_time, upsert
 
 CHANGES, READERS = table_of(Change), table_of(ChangeReader)
 KEPT = timedelta(days=7)
@@ -45,15 +44,20 @@ def record(kind: ChangeKind, product_ids: Sequence[UUID], now: datetime) -> None
     """Record what has been done to products."""
     if product_ids:
         one_at_a_time(LOCK)
-        rows = [{"kind": kind, "product_id": product_id, "at": now} for product_id in product_ids]
-        db.session.execute(sa.insert(CHANGES), rows)
+        rows, statement = _add(dialect())
+        db.session.connection().execute(statement, rows.parameters(product_ids) | {"kind": kind, "at": now})
+
+
+@cache
+def _add(dialect: str) -> tuple[Rows, sa.Insert]:
+    return insert_of(CHANGES, dialect, ("product_id",), ("kind", "at"))
 
 
 def record_offers(changes: Sequence[OfferChange], moment: datetime) -> None:
     """Record that the offers of products have changed."""
     if changes:
         rows, statement = _add_offers(dialect())
-        parameters = rows.parameters(*zip(*changes, strict=True)) | {"moment": moment}
+        parameters = rows.parameters(*zip(*changes, strict=True)) | {"kind": ChangeKind.OFFERS, "at": moment}
         # Otherwise the sync does not wait. But a number that somebody has seen must not be given out again.
         wait_for_the_disk()
         one_at_a_time(LOCK)
@@ -61,14 +65,8 @@ def record_offers(changes: Sequence[OfferChange], moment: datetime) -> None:
 
 
 @cache
-def _add_offers(dialect: str) -> tuple[Rows, sa.Executable]:
-    prices = {"price_before": sa.BigInteger(), "lowest_price": sa.BigInteger()}
-    rows = Rows(dialect, product_id=GUID(), **prices, offer_count=sa.Integer())
-    new = rows.columns
-    moment = sa.bindparam("moment", type_=UTCDateTime())
-    kind = sa.literal(ChangeKind.OFFERS.value, sa.String)
-    columns = ["kind", "at", *new.keys()]
-    return rows, sa.insert(CHANGES).from_select(columns, sa.select(kind, moment, *new))
+def _add_offers(dialect: str) -> tuple[Rows, sa.Insert]:
+    return insert_of(CHANGES, dialect, ("product_id", "price_before", "lowest_price", "offer_count"), ("kind", "at"))
 
 
 def last_number() -> int:

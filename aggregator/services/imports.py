@@ -4,18 +4,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import cache
 from typing import Any
 from uuid import UUID, uuid4
 
 import sqlalchemy as sa
 
-from aggregator.database import db
+from aggregator.database import db, dialect
 from aggregator.models import Category, ChangeKind, Feed, MovementKind, Product, Registration
 from aggregator.models.base import table_of
 from aggregator.services import alerts, changes, search, stock
 from aggregator.services.catalog import SEARCHED
 from aggregator.services.product_rows import Rejected, Row
-from aggregator.sql import now_plus
+from aggregator.sql import Rows, insert_of, now_plus
 
 PRODUCTS = table_of(Product)
 FIELDS = ("name", "description", "brand", "category_id", "price", "stock", "rating")
@@ -73,14 +74,12 @@ def put(rows: Sequence[Row], now: datetime) -> Done:
     catalogue = _catalogue(rows)
     outcomes = [_take(catalogue, row) for row in rows]
     drafts = [draft for draft in catalogue.by_id.values() if draft.changed]
-    _add([draft for draft in drafts if draft.was is None], now)
-    _update([draft for draft in drafts if draft.was is not None], now)
-    search.index([draft.fields | {"id": draft.id} for draft in drafts if SEARCHED & draft.changed])
-    alerts.forget_in_categories([draft.id for draft in drafts if draft.was and "category_id" in draft.changed])
+    new, known = ([draft for draft in drafts if (draft.was is None) is is_new] for is_new in (True, False))
+    _add(new, now)
+    _update(known, now)
     before = {draft.id: draft.was["stock"] if draft.was else 0 for draft in drafts}
     stock.note(MovementKind.IMPORT, {draft.id: draft.fields["stock"] - before[draft.id] for draft in drafts}, now)
-    added, updated = ([draft.id for draft in drafts if (draft.was is None) is new] for new in (True, False))
-    return Done(outcomes, added, updated)
+    return Done(outcomes, [draft.id for draft in new], [draft.id for draft in known])
 
 
 def record(done: Done, now: datetime) -> None:
@@ -148,10 +147,25 @@ def _note(catalogue: _Catalogue, draft: _Draft | None, product_id: UUID, fields:
 
 def _add(drafts: Sequence[_Draft], now: datetime) -> None:
     if drafts:
+        connection, ids = db.session.connection(), [draft.id for draft in drafts]
+        rows, statement = _add_products(dialect())
+        columns = [[draft.fields[name] for draft in drafts] for name in FIELDS]
         stamps = {"version": 1, "created_at": now, "updated_at": now}
-        db.session.execute(sa.insert(PRODUCTS), [{"id": draft.id, **draft.fields, **stamps} for draft in drafts])
-        feed = {"due_at": now, "id_is_ours": False, "status": Registration.PENDING}
-        db.session.execute(sa.insert(Feed), [{"product_id": draft.id, **feed} for draft in drafts])
+        connection.execute(statement, rows.parameters(ids, *columns) | stamps)
+        rows, statement = _add_feeds(dialect())
+        feed = {"status": Registration.PENDING, "id_is_ours": False, "due_at": now}
+        connection.execute(statement, rows.parameters(ids) | feed)
+        search.index([draft.fields | {"id": draft.id} for draft in drafts])
+
+
+@cache
+def _add_products(dialect: str) -> tuple[Rows, sa.Insert]:
+    return insert_of(PRODUCTS, dialect, ("id", *FIELDS), ("version", "created_at", "updated_at"))
+
+
+@cache
+def _add_feeds(dialect: str) -> tuple[Rows, sa.Insert]:
+    return insert_of(table_of(Feed), dialect, ("product_id",), ("status", "id_is_ours", "due_at"))
 
 
 def _update(drafts: Sequence[_Draft], now: datetime) -> None:
@@ -165,3 +179,5 @@ def _update(drafts: Sequence[_Draft], now: datetime) -> None:
         db.session.execute(statement, [{"product": draft.id, **draft.fields} for draft in drafts])
         refused = sa.and_(Feed.product_id.in_([draft.id for draft in drafts]), Feed.status == Registration.REFUSED)
         db.session.execute(sa.update(Feed).where(refused).values(status=Registration.PENDING, due_at=now_plus(0)))
+        search.index_again([draft.fields | {"id": draft.id} for draft in drafts if SEARCHED & draft.changed])
+        alerts.forget_in_categories([draft.id for draft in drafts if "category_id" in draft.changed])

@@ -5,7 +5,7 @@ different things, and rank them differently.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 from unicodedata import combining, normalize
@@ -17,9 +17,8 @@ from aggregator.database import db, dialect
 from aggregator.models import Place, Product, SearchWord
 from aggregator.models.base import table_of
 from aggregator.models.search import WORD_LENGTH
-from aggregator.models.types import GUID
 from aggregator.reading import read
-from aggregator.sql import Rows, Select
+from aggregator.sql import Rows, Select, insert_of
 
 MAX_WORDS = 8  # of a query; what comes after them is left out
 MAX_INDEXED = 500  # of a product: the first ones
@@ -32,36 +31,45 @@ _words = re.compile(r"[^\W_]+").findall
 
 def words(text: str) -> list[str]:
     """The words of a text as they are compared: "Café-Müller" has cafe and muller."""
-    plain = "".join(character for character in normalize("NFKD", text) if not combining(character))
-    return [word[:WORD_LENGTH] for word in _words(plain.casefold())]
+    if not text.isascii():
+        text = "".join(character for character in normalize("NFKD", text) if not combining(character))
+    return [word[:WORD_LENGTH] for word in _words(text.casefold())]
 
 
 def index(products: Iterable[Mapping[str, Any]]) -> None:
-    """Have products found by what their names, brands and descriptions say now."""
-    products = list(products)
-    if products:
-        ids = [product["id"] for product in products]
-        db.session.execute(sa.delete(SearchWord).where(SearchWord.product_id.in_(ids)))
-    found = [(str(row["product_id"]), row["word"], row["place"]) for product in products for row in rows_of(product)]
+    """Have new products found by what their names, brands and descriptions say."""
+    found = [(id, word, place) for product in products for id, word, place in rows_of(product)]
     if found:
         rows, statement = _add(dialect())
         db.session.connection().execute(statement, rows.parameters(*zip(*found, strict=True)))
 
 
+def index_again(products: Iterable[Mapping[str, Any]]) -> None:
+    """Have products found by what they say now, and by nothing else."""
+    products = list(products)
+    forget([product["id"] for product in products])
+    index(products)
+
+
+def forget(product_ids: Sequence[UUID]) -> None:
+    """Have products found no more."""
+    if product_ids:
+        db.session.execute(sa.delete(SearchWord).where(SearchWord.product_id.in_(product_ids)))
+
+
 @cache
 def _add(dialect: str) -> tuple[Rows, sa.Executable]:
-    rows = Rows(dialect, product_id=GUID(), word=sa.Text(), place=sa.Integer())
-    return rows, sa.insert(table_of(SearchWord)).from_select(list(rows.columns.keys()), sa.select(*rows.columns))
+    return insert_of(table_of(SearchWord), dialect, ("product_id", "word", "place"))
 
 
-def rows_of(product: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """The words of a product, as the rows to be stored."""
-    places: dict[str, Place] = {}
-    for place, text in zip(Place, (product["name"], product.get("brand"), product["description"]), strict=True):
+def rows_of(product: Mapping[str, Any]) -> list[tuple[str, str, int]]:
+    """The words of a product, as the rows to be stored: its id, the word, and the best place where that stands."""
+    places: dict[str, int] = {}
+    for place, text in ((0, product["name"]), (1, product.get("brand")), (2, product["description"])):
         for word in words(text or ""):
             places.setdefault(word, place)
-    for word, place in list(places.items())[:MAX_INDEXED]:
-        yield {"product_id": product["id"], "word": word, "place": place}
+    product_id = str(product["id"])
+    return [(product_id, word, place) for word, place in list(places.items())[:MAX_INDEXED]]
 
 
 def parameters(query: str) -> dict[str, str] | None:

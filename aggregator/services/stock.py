@@ -13,12 +13,13 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from aggregator.database import db
+from aggregator.database import db, dialect
 from aggregator.errors import Conflict, Invalid
 from aggregator.models import MAX_STOCK, ChangeKind, MovementKind, Product, StockMovement
 from aggregator.models.base import table_of
 from aggregator.models.types import GUID
 from aggregator.services import changes
+from aggregator.sql import Rows, insert_of
 
 PRODUCTS = table_of(Product)
 MOVEMENTS = table_of(StockMovement)
@@ -96,13 +97,16 @@ def move(quantities: Mapping[UUID, int]) -> dict[UUID, Article]:
 
 def note(kind: MovementKind, quantities: Mapping[UUID, int], now: datetime, order_id: UUID | None = None) -> None:
     """Write into the ledger what was added to the stock, or, where it is negative, taken from it."""
-    rows = [
-        {"product_id": product_id, "kind": kind, "quantity": quantity, "order_id": order_id, "at": now}
-        for product_id, quantity in quantities.items()
-        if quantity
-    ]
-    if rows:
-        db.session.execute(sa.insert(MOVEMENTS), rows)
+    moved = {product_id: quantity for product_id, quantity in quantities.items() if quantity}
+    if moved:
+        rows, statement = _note(dialect())
+        same = {"kind": kind, "order_id": order_id, "at": now}
+        db.session.connection().execute(statement, rows.parameters([*moved], [*moved.values()]) | same)
+
+
+@cache
+def _note(dialect: str) -> tuple[Rows, sa.Insert]:
+    return insert_of(MOVEMENTS, dialect, ("product_id", "quantity"), ("kind", "order_id", "at"))
 
 
 def note_sales(kind: MovementKind, quantities: Mapping[UUID, int], now: datetime, order_id: UUID) -> None:

@@ -11,7 +11,7 @@ from aggregator.sql.pieces import (
     upsert,
 )
 from aggregator.sql.query import Query, Row, Select
-from aggregator.sql.rows import Rows
+from aggregator.sql.rows import Rows, insert_of
 
 __all__ = [
     "Query",
@@ -19,6 +19,7 @@ __all__ = [
     "Rows",
     "Select",
     "id_parameter",
+    "insert_of",
     "json_array",
     "json_bool",
     "json_object",

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -56,10 +57,20 @@ class Rows:
         return sa.select(*typed).subquery("new")
 
 
+def insert_of(table: sa.Table, dialect: str, each: Sequence[str], all_: Sequence[str] = ()) -> tuple[Rows, sa.Insert]:
+    """An INSERT of many rows: the columns that come with each of them, and those that are the same for all.
+
+    Parameters are those of the Rows, and the values of the others by their names.
+    """
+    rows = Rows(dialect, **{name: table.c[name].type for name in each})
+    same = [sa.cast(sa.bindparam(name, type_=table.c[name].type), table.c[name].type) for name in all_]
+    return rows, sa.insert(table).from_select([*each, *all_], sa.select(*rows.columns, *same))
+
+
 def _array(type_: TypeEngine[Any], values: Sequence[Any]) -> str:
     """An array as PostgreSQL writes it, which costs a fraction of having the driver adapt each value."""
     if isinstance(type_, GUID):
-        return f"{{{','.join(values)}}}"
+        return f"{{{','.join(['NULL' if value is None else str(value) for value in values])}}}"
     if isinstance(type_, sa.Integer | sa.Float):
         return f"{{{','.join(['NULL' if value is None else str(value) for value in values])}}}"
     if isinstance(type_, sa.String) and None not in values:
@@ -77,6 +88,8 @@ def _quoted(value: Any) -> str:
 
 
 def _as_text(value: Any) -> str:
+    if isinstance(value, UUID):
+        return str(value)
     if isinstance(value, datetime):
         return value.astimezone(UTC).strftime(TIMESTAMP_FORMAT)
     raise TypeError(f"no JSON for {type(value).__name__}")

@@ -141,7 +141,7 @@ def upgrade():
     products = sa.table('products', sa.column('id', GUID()), sa.column('name'), sa.column('brand'), sa.column('description'))
     connection = op.get_bind()
     for product in connection.execute(sa.select(products)).mappings().all():
-        op.bulk_insert(words, list(rows_of(product)))
+        op.bulk_insert(words, [dict(zip(('product_id', 'word', 'place'), row)) for row in rows_of(product)])
 
 
 def downgrade():

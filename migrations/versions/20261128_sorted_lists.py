@@ -1,4 +1,4 @@
-"""sorted lists"""
+"""sorted lists, and words without a foreign key"""
 
 from alembic import op
 revision = '8c1f4be07d25'
@@ -16,11 +16,19 @@ INDEXES = {
 }
 
 
+FOREIGN_KEY = 'fk_search_words_product_id_products'
+
+
 def upgrade():
+    with op.batch_alter_table('search_words', schema=None) as batch_op:
+        batch_op.drop_constraint(batch_op.f(FOREIGN_KEY), type_='foreignkey')
     for name, (table, columns) in INDEXES.items():
         op.create_index(op.f(name), table, columns, unique=False)
 
 
 def downgrade():
+    op.execute("DELETE FROM search_words WHERE product_id NOT IN (SELECT id FROM products)")
+    with op.batch_alter_table('search_words', schema=None) as batch_op:
+        batch_op.create_foreign_key(batch_op.f(FOREIGN_KEY), 'products', ['product_id'], ['id'], ondelete='CASCADE')
     for name, (table, _) in INDEXES.items():
         op.drop_index(op.f(name), table_name=table)
