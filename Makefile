@@ -9,7 +9,7 @@ export PYTHON
 export CUSTOM_COMPILE_COMMAND := make requirements
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format requirements bench-sync bench-history evidence fuzz clean runtime development
+.PHONY: help run test check format requirements bench bench-sync bench-history bench-api evidence fuzz clean runtime development
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -42,6 +42,11 @@ bench-sync: development ## Measure how fast offers are synced
 bench-history: development ## Measure how fast old prices are read and rolled up; its 10 million points are kept
 	@$(BIN)/python -m benchmarks.history $(ARGS)
 
+bench-api: development ## Measure how fast the API answers and imports, and how that grows; its catalogues are kept
+	@$(BIN)/python -m benchmarks.api $(ARGS)
+
+bench: bench-sync bench-history bench-api ## Measure all of it
+
 evidence: development ## Run what takes long: schemathesis as three callers, how long failing logins take, imports, prices
 	@$(BIN)/python -m pytest -m evidence -n auto $(ARGS)
 	@$(BIN)/python -m tests.security.timing
@@ -54,7 +59,7 @@ fuzz: development ## Try the running API with all that schemathesis can think of
 clean: ## Remove .venv, caches, and the database and logs of `make run`
 	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .benchmarks
 	@rm -rf instance/logs instance/demo.db instance/demo.db-wal instance/demo.db-shm
-	@rm -rf /tmp/aggregator-bench-history
+	@rm -rf /tmp/aggregator-bench-history /tmp/aggregator-bench-api
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 runtime:

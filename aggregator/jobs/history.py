@@ -16,7 +16,6 @@ from aggregator.services.roll_ups import Level
 
 ROLL_UP = "roll-up-prices"
 ROLL_UP_SECONDS = 3600.0
-REST_SECONDS = 0.1  # after each batch: longer than SQLite's writers sleep before they look again
 
 
 def roll_up_is_due() -> bool:
@@ -50,5 +49,5 @@ def _roll_up(run: Run, kind: Kind, keys: Sequence[Key], cuts: Cuts) -> Counter[s
             if gone is None:
                 break
             done[level] += gone
-            run.stop.wait(REST_SECONDS)
+            run.stop.wait(retention.rest())
     return done

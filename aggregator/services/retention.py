@@ -16,6 +16,8 @@ from aggregator.services.price_tables import Key, Kind
 from aggregator.services.roll_ups import LENGTH, Level
 
 SERIES_AT_ONCE = {"sqlite": 50, "postgresql": 400}  # SQLite has one writer, and the sync must get its turn
+# After each batch, in seconds; on SQLite longer than its writers sleep before they look again.
+REST = {"sqlite": 0.1, "postgresql": 0.02}
 ENTRIES_AT_ONCE = 100  # of a series; what it has more of is left for the next batch
 
 Span = tuple[Key, datetime, datetime, datetime]  # a series, the entry before, and from and until when
@@ -37,6 +39,11 @@ def cuts(now: datetime, raw_days: int, hourly_days: int) -> Cuts:
     """The cuts where points are kept for some days, and hours until they are so many days old."""
     points = _floor(now - timedelta(days=raw_days), Level.POINTS)
     return Cuts(points, _floor(min(points, now - timedelta(days=hourly_days)), Level.HOURS))
+
+
+def rest() -> float:
+    """How many seconds to leave the database to others after a batch."""
+    return REST[dialect()]
 
 
 def series_after(kind: Kind, key: Key | None = None) -> list[Key]:

@@ -78,7 +78,7 @@ def add_buckets(kind: Kind, level: Level, dialect: str) -> Statement:
     names = [column.name for column in t.buckets.c if column is not t.bucket_key]
     insert = upsert(t.buckets, dialect).from_select([t.bucket_key.name, *names], _in_order(buckets, names))
     if level is Level.POINTS:
-        return rows, insert.on_conflict_do_nothing()
+        return rows, insert  # they begin where the last bucket ends
     # A day takes the place of its first hour, if it has that one.
     is_hour = microseconds(t.buckets.c.ends_at) - microseconds(t.buckets.c.starts_at) == HOUR
     values = {name: insert.excluded[name] for name in names if name != "starts_at"}

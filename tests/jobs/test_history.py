@@ -22,7 +22,7 @@ HOUR = timedelta(hours=1)
 
 @pytest.fixture
 def app(make_app, monkeypatch):
-    monkeypatch.setattr(history, "REST_SECONDS", 0)
+    monkeypatch.setattr(retention, "REST", dict.fromkeys(retention.REST, 0))
     return make_app(history_raw_days=10, history_hourly_days=20)
 
 
