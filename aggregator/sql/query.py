@@ -21,10 +21,11 @@ Row = Any
 MAX_PREPARED = 100  # of a connection, which keeps each plan until it is closed
 # Two transactions see the same where their snapshots are the same: the first number that was not given to a transaction
 # yet, and those of the transactions that had not ended. Another server may give out those numbers again.
-SNAPSHOT = "concat(pg_current_snapshot(), ' ', pg_postmaster_start_time())"
 # Where it is the known one, the query is not even begun; without OFFSET 0 PostgreSQL would look at that afterwards.
-UNLESS_KNOWN = f"""SELECT {SNAPSHOT}, found.* FROM (VALUES (1)) AS once LEFT JOIN (
-  SELECT true AS is_there, query.* FROM ({{}}) AS query WHERE {SNAPSHOT} <> %(known)s OFFSET 0
+UNLESS_KNOWN = """
+SELECT concat(pg_current_snapshot(), ' ', pg_postmaster_start_time()), found.* FROM (VALUES (1)) AS once LEFT JOIN (
+  SELECT true AS is_there, query.* FROM ({}) AS query
+  WHERE concat(pg_current_snapshot(), ' ', pg_postmaster_start_time()) <> %(known)s OFFSET 0
 ) AS found ON true"""
 _numbers = count(1)
 
