@@ -1,6 +1,6 @@
 """Which alerts watch which products, and how far each has come with each. The caller owns the transaction."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -23,41 +23,54 @@ STATE = ("base_price", "fired_price", "cheapest", "extreme", "extreme_at", "fire
 Watches = dict[UUID, list[Watch]]
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
-    """What an announcement comes to at most: alerts that look at a movement, and messages."""
-
-    watches: int = 0
-    messages: int = 0
-
-    def __add__(self, other: "Load") -> "Load":
-        return Load(self.watches + other.watches, self.messages + other.messages)
+Load = tuple[int, int]  # what an announcement comes to at most: alerts that look at a movement, and messages
 
 
-def loads(movements: Sequence[Movement]) -> dict[int, Load]:
+@dataclass(frozen=True)
+class Subjects:
+    """What movements are about: products, the categories that they are in, and which of both the lowest price moved."""
+
+    moved: dict[UUID, bool]
+    within: dict[UUID, set[UUID]]
+
+    def parameters(self, rows: Rows) -> dict[str, Any]:
+        """All of them as the rows of a statement."""
+        ids, moved = zip(*self.moved.items(), strict=True)
+        return rows.parameters([str(id) for id in ids], [int(each) for each in moved])
+
+
+def subjects_of(movements: Sequence[Movement]) -> Subjects:
+    """What movements are about."""
+    moved: dict[UUID, bool] = {}
+    for movement in movements:
+        moved[movement.product_id] = moved.get(movement.product_id, False) or movement.has_moved
+    within = _categories_of(moved)
+    for product_id, category_ids in within.items():
+        moved |= {id: moved.get(id, False) or moved[product_id] for id in category_ids}
+    return Subjects(moved, within)
+
+
+def loads(movements: Sequence[Movement], subjects: Subjects) -> dict[int, Load]:
     """What movements come to at most, by their numbers."""
-    subjects = _subjects(movements)
     if not subjects.moved:
         return {}
     rows, statement = _count(dialect())
     found = db.session.connection().execute(statement, subjects.parameters(rows))
-    counted = {(id, bool(compares)): Load(watches, int(messages)) for id, compares, watches, messages in found}
-    return {
-        movement.number: sum(
-            (
-                counted.get((id, compares), Load())
-                for id in {movement.product_id} | subjects.within.get(movement.product_id, set())
-                for compares in ((True, False) if movement.has_moved else (True,))
-            ),
-            Load(),
-        )
-        for movement in movements
-    }
+    counted = {(id, bool(compares)): (watches, int(messages)) for id, compares, watches, messages in found}
+    return {movement.number: _load(movement, subjects, counted) for movement in movements}
 
 
-def watching(movements: Sequence[Movement]) -> Watches:
+def _load(movement: Movement, subjects: Subjects, counted: Mapping[tuple[UUID, bool], Load]) -> Load:
+    watches = messages = 0
+    for id in (movement.product_id, *subjects.within.get(movement.product_id, ())):
+        for compares in (True, False) if movement.has_moved else (True,):
+            more = counted.get((id, compares), (0, 0))
+            watches, messages = watches + more[0], messages + more[1]
+    return watches, messages
+
+
+def watching(subjects: Subjects) -> Watches:
     """The alerts that movements may set off, by the product, locked against edits."""
-    subjects = _subjects(movements)
     if not subjects.moved:
         return {}
     rows, statement = _concerned(dialect())
@@ -91,29 +104,6 @@ def store(watches: Iterable[Watch]) -> None:
 def state(watch: Watch) -> tuple[Any, ...]:
     """How far an alert has come."""
     return tuple(getattr(watch, name) for name in STATE)
-
-
-@dataclass(frozen=True)
-class _Subjects:
-    """What movements are about: products, the categories that they are in, and which of both the lowest price moved."""
-
-    moved: dict[UUID, bool]
-    within: dict[UUID, set[UUID]]
-
-    def parameters(self, rows: Rows) -> dict[str, Any]:
-        """All of them as the rows of a statement."""
-        ids, moved = zip(*self.moved.items(), strict=True)
-        return rows.parameters([str(id) for id in ids], [int(each) for each in moved])
-
-
-def _subjects(movements: Sequence[Movement]) -> _Subjects:
-    moved: dict[UUID, bool] = {}
-    for movement in movements:
-        moved[movement.product_id] = moved.get(movement.product_id, False) or movement.has_moved
-    within = _categories_of(moved)
-    for product_id, category_ids in within.items():
-        moved |= {id: moved.get(id, False) or moved[product_id] for id in category_ids}
-    return _Subjects(moved, within)
 
 
 def _categories_of(product_ids: Collection[UUID]) -> dict[UUID, set[UUID]]:

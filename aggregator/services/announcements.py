@@ -10,7 +10,7 @@ from aggregator.database import db
 from aggregator.models import ChangeKind, Event, Subscription, User, Webhook
 from aggregator.models.types import TIMESTAMP_FORMAT
 from aggregator.services import alert_firing, alert_watches, changes, outbox, webhooks
-from aggregator.services.alert_watches import Load
+from aggregator.services.alert_watches import Subjects, subjects_of
 from aggregator.services.changes import Recorded
 from aggregator.services.outbox import Message
 
@@ -32,10 +32,10 @@ def announce(currency: str, now: datetime) -> tuple[int, int]:
     All of it is one transaction. Whoever dies in the middle has read nothing and told nobody. There are none for
     whoever comes while somebody else is at it.
     """
-    found = _as_many_as_fit(changes.unread(READER, CHANGES_AT_ONCE))
+    found, subjects = _as_many_as_fit(changes.unread(READER, CHANGES_AT_ONCE))
     if not found:
         return 0, 0
-    messages = alert_firing.set_off(found, currency)
+    messages = alert_firing.set_off(found, subjects, currency)
     for kind, event in EVENTS.items():
         messages += _messages(event, [change for change in found if change.kind is kind])
     queued = outbox.queue(messages, now)
@@ -43,18 +43,19 @@ def announce(currency: str, now: datetime) -> tuple[int, int]:
     return len(found), queued
 
 
-def _as_many_as_fit(found: Sequence[Recorded]) -> Sequence[Recorded]:
-    """The first of some changes, as many as one transaction can tell of; one at least."""
-    if not found:
-        return found
-    alerts, subscribers = alert_watches.loads(alert_firing.movements(found)), _subscribers()
-    total = Load()
+def _as_many_as_fit(found: Sequence[Recorded]) -> tuple[Sequence[Recorded], Subjects]:
+    """The first of some changes, as many as one transaction can tell of, one at least; and what they are about."""
+    moved = alert_firing.movements(found)
+    subjects = subjects_of(moved)
+    loads, subscribers = alert_watches.loads(moved, subjects), _subscribers() if found else {}
+    watches = messages = 0
     for count, change in enumerate(found):
         event = EVENTS.get(change.kind)
-        total += alerts.get(change.number, Load()) + Load(messages=subscribers.get(event, 0) if event else 0)
-        if count and (total.watches > WATCHES_AT_ONCE or total.messages > MESSAGES_AT_ONCE):
-            return found[:count]
-    return found
+        load = loads.get(change.number, (0, 0))
+        watches, messages = watches + load[0], messages + load[1] + (subscribers.get(event, 0) if event else 0)
+        if count and (watches > WATCHES_AT_ONCE or messages > MESSAGES_AT_ONCE):
+            return found[:count], subjects_of(alert_firing.movements(found[:count]))
+    return found, subjects
 
 
 def _subscribers() -> dict[Event, int]:
@@ -70,7 +71,7 @@ def _subscribers() -> dict[Event, int]:
 
 
 def _messages(event: Event, found: Sequence[Recorded]) -> list[Message]:
-    return webhooks.messages(event, [(f"change:{change.number}", _data(change)) for change in found]) if found else []
+    return webhooks.messages(event, ((f"change:{change.number}", _data(change)) for change in found)) if found else []
 
 
 def _data(change: Recorded) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Webhooks: where users want to be told of events, and of which. The caller owns the transaction."""
 
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cache
 from secrets import token_bytes
@@ -121,19 +121,19 @@ def redeliver(user_id: UUID, webhook_id: UUID, delivery_id: UUID) -> None:
         raise NotFound("There is no such delivery.")
 
 
-def messages(event: Event, told: Sequence[Told], user_id: UUID | None = None) -> list[Message]:
+def messages(event: Event, told: Iterable[Told], user_id: UUID | None = None) -> list[Message]:
     """What to queue so that each enabled webhook with a subscription is told of an event: once for each key.
 
     With user_id, only that user's webhooks are told. Until the transaction ends, none of them can be deleted.
     """
-    if not told:
-        return []
     subscribed = _subscribed(event)
     if user_id is not None:
         subscribed = subscribed.where(Webhook.user_id == user_id)
+    found = db.session.execute(subscribed).all()
+    told = list(told) if found else []  # it need not even be written down where nobody wants to know
     return [
         Message(Channel.WEBHOOK, event, owner, data, webhook_id, f"{key}:{webhook_id}")
-        for webhook_id, owner in db.session.execute(subscribed).all()
+        for webhook_id, owner in found
         for key, data in told
     ]
 
