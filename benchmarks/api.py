@@ -193,11 +193,11 @@ def _syncing(bench: CatalogueBench, work: Callable[[], int]) -> Iterator[Callabl
         thread.join()
 
 
+PROMISED = ("first page", "page 1 000, by cursor", "search that matches many")
 SORTS = ("name", "-updated_at", "lowest_price", "-lowest_price", "price", "-price", "-rating", "stock", "-offer_count")
-FAR = "page 1 000, by cursor"
 LISTS = {
     "first page": "page_size=50",
-    FAR: "",
+    "page 1 000, by cursor": "",
     "search that matches many": "q=espresso%20mach&page_size=50",
     "search in a category": "q=aurelo&category=kitchen&page_size=50",
     **{f"sorted by {sort}": f"sort={sort}&page_size=50" for sort in SORTS},
@@ -223,7 +223,7 @@ def growth(server: PostgresServer, rounds: int) -> None:
     print(f"\nA page of {PAGE} in catalogues of {sizes} products, in ms, medians of {rounds}")
     for name, (small, *others) in times.items():
         row = "".join(f"{each:8.1f}" for each in (small, *others))
-        print(f"  {name:<26}{row}   {others[-1] / small:4.1f} x  (goal 2 x)")
+        print(f"  {name:<26}{row}   {others[-1] / small:4.1f} x{'  (goal 2 x)' if name in PROMISED else ''}")
 
 
 def _median_ms(client: FlaskClient, query: str, rounds: int) -> float:
