@@ -110,11 +110,10 @@ def served(server: PostgresServer, database: str, rounds: int, seconds: float) -
         print(f"\n{PRODUCTS:,} products x {OFFERS} offers, 2 workers, 16 connections, medians of {rounds} rounds")
         _print(alone)
         for what, syncing in (("all of them each minute", paced), ("without a rest", restless)):
-            kinds = requests_of(site.url, bare, bench.ids)  # the sync has changed their tags
-            with syncing(bench, worker) as rate:
+            with syncing(bench, worker) as rate:  # which changes their tags, so there are no 304s
                 beside = measured({name: kind for name, kind in kinds.items() if name != UNCHANGED}, rounds, seconds)
             print(f"\nBeside a worker that syncs {what}, 10 % changed, {rate():,.0f} products a second")
-            _print(beside, alone)
+            _print(beside, beside_a_sync=True)
         close(bench.app)
 
 
@@ -123,26 +122,22 @@ def measured(kinds: dict[str, tuple[str, list[bytes], int]], rounds: int, second
     loads: dict[str, list[Load]] = {name: [] for name in kinds}
     for name, (url, requests, status) in kinds.items():
         put_under_load(url, requests, status, seconds=1)
-        assert loads[name] == []
     for _ in range(rounds):
         for name, (url, requests, status) in kinds.items():
             loads[name].append(put_under_load(url, requests, status, seconds=seconds))
     return loads
 
 
-def _print(loads: dict[str, list[Load]], alone: dict[str, list[Load]] | None = None) -> None:
+def _print(loads: dict[str, list[Load]], beside_a_sync: bool = False) -> None:
     for name, several in loads.items():
         rate = statistics.median(load.rate for load in several)
         share = 100 * statistics.median(a.rate / b.rate for a, b in zip(several, loads[BARE], strict=True))
         half, slow = (statistics.median(load.percentile(p) for load in several) for p in (50, 99))
         line = (
-            f"  {name:<26}{rate:7,.0f}/s {share:4.0f} %   p50 {half:5.1f} ms  p99 {slow:5.1f} ms, {slow / half:3.1f} x"
+            f"  {name:<26}{rate:7,.0f}/s {share:4.0f} %   p50 {half:5.1f} ms, p99 {slow:5.1f} ms or {slow / half:.1f} x"
         )
-        if alone:
-            kept = 100 * rate / statistics.median(load.rate for load in alone[name])
-            print(f"{line}   {kept:3.0f} % of what it was  (goal 67 %)")
-        else:
-            print(line + (f"   (goal {GOALS[name]} %, 8 x)" if name in GOALS else ""))
+        goal = GOALS.get(name, 0) * (2 / 3 if beside_a_sync else 1)
+        print(line + (f"   (goal {goal:.0f} %, 8 x)" if goal else ""))
 
 
 @contextmanager

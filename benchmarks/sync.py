@@ -43,9 +43,9 @@ LONG_AGO = "2026-01-01T00:00:00.000000Z"
 
 
 def app_for(database: str, stub: str) -> Flask:
-    """The app on a database and a stub."""
+    """The app on a database and a stub. Nothing becomes due but what a benchmark has made due."""
     service = OffersService(normalized_base_url(stub), refresh_token="benchmark")
-    return create_app(Settings(normalized_database_url(database), service))
+    return create_app(Settings(normalized_database_url(database), service, sync_interval_seconds=86_400))
 
 
 @dataclass
