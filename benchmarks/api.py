@@ -120,7 +120,7 @@ def served(server: PostgresServer, database: str, rounds: int, seconds: float) -
 def measured(kinds: dict[str, tuple[str, list[bytes], int]], rounds: int, seconds: float) -> dict[str, list[Load]]:
     """What each kind of request comes to, in rounds, because the speed of a shared machine drifts."""
     loads: dict[str, list[Load]] = {name: [] for name in kinds}
-    for name, (url, requests, status) in kinds.items():
+    for url, requests, status in kinds.values():
         put_under_load(url, requests, status, seconds=1)
     for _ in range(rounds):
         for name, (url, requests, status) in kinds.items():
@@ -137,7 +137,7 @@ def _print(loads: dict[str, list[Load]], beside_a_sync: bool = False) -> None:
             f"  {name:<26}{rate:7,.0f}/s {share:4.0f} %   p50 {half:5.1f} ms, p99 {slow:5.1f} ms or {slow / half:.1f} x"
         )
         goal = GOALS.get(name, 0) * (2 / 3 if beside_a_sync else 1)
-        print(line + (f"   (goal {goal:.0f} %, 8 x)" if goal else ""))
+        print(f"  {name:<26}{rate:7,.0f}/s {share:4.0f} %   {times}{f'   (goal {goal:.0f} %, 8 x)' if goal else ''}")
 
 
 @contextmanager
