@@ -133,9 +133,7 @@ def _print(loads: dict[str, list[Load]], beside_a_sync: bool = False) -> None:
         rate = statistics.median(load.rate for load in several)
         share = 100 * statistics.median(a.rate / b.rate for a, b in zip(several, loads[BARE], strict=True))
         half, slow = (statistics.median(load.percentile(p) for load in several) for p in (50, 99))
-        line = (
-            f"  {name:<26}{rate:7,.0f}/s {share:4.0f} %   p50 {half:5.1f} ms, p99 {slow:5.1f} ms or {slow / half:.1f} x"
-        )
+        times = f"p50 {half:5.1f} ms, p99 {slow:5.1f} ms or {slow / half:.1f} x"
         goal = GOALS.get(name, 0) * (2 / 3 if beside_a_sync else 1)
         print(f"  {name:<26}{rate:7,.0f}/s {share:4.0f} %   {times}{f'   (goal {goal:.0f} %, 8 x)' if goal else ''}")
 
