@@ -37,7 +37,6 @@ TURN_OFF = (
     "SELECT set_config(name, 'off', true) FROM unnest(ARRAY['enable_seqscan', 'enable_hashjoin',"
     " 'enable_mergejoin', 'enable_bitmapscan', 'synchronous_commit']) AS name"
 )
-PATIENCE_MS = 100_000
 TRIES = 3
 DEADLOCKED = {"40001", "40P01"}  # serialization_failure, deadlock_detected
 
@@ -53,7 +52,9 @@ def init_app(app: Flask, url: URL, pool_size: int) -> None:
         writer = db.engine
     options = _engine_options(url, pool_size, KEEP_PLANS)
     reader = sa.create_engine(url, isolation_level="AUTOCOMMIT", pool_reset_on_return=None, **options)
-    app.extensions["reader"], app.extensions["kept_reads"] = reader, KeptReads()
+    kept = KeptReads()
+    sa.event.listen(reader, "connect", kept.begin_epoch)
+    app.extensions["reader"], app.extensions["kept_reads"] = reader, kept
     if url.get_backend_name() == "sqlite":
         if url.database and url.database != ":memory:":
             Path(url.database).parent.mkdir(parents=True, exist_ok=True)

@@ -4,7 +4,9 @@ import logging
 import re
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
+from threading import Lock
 from typing import Any
 
 import sentry_sdk
@@ -72,15 +74,17 @@ def request_lines(log_format: str) -> Callable[..., None]:
     """What writes the line of a request, given its path and whatever else is known of it.
 
     There are more of these than of all others. They look the same, and skip what it takes to hand a line to anybody
-    who might want it; of what they say only the path comes from outside.
+    who might want it; of what they say only the method and the path come from outside.
     """
-    stream, render, logger = sys.stderr, _renderer(log_format), logging.getLogger(REQUESTS)
+    stream, render, logger, lock = sys.stderr, _renderer(log_format), logging.getLogger(REQUESTS), Lock()
 
-    def write(path: str, **facts: Any) -> None:
+    def write(method: str, path: str, **facts: Any) -> None:
         if logger.isEnabledFor(logging.INFO):
+            given = {"method": redacted(method), "path": redacted(path)}
             known = {"ts": datetime.now(UTC).isoformat().replace("+00:00", "Z"), "level": "info", "logger": REQUESTS}
-            line = render(logger, "info", {"event": "request", **known, "path": redacted(path), **facts})
-            stream.write(f"{line!s}\n")
+            line = render(logger, "info", {"event": "request", **known, **given, **facts})
+            with lock, suppress(OSError, ValueError):  # a log that nobody reads any more is no reason to fail
+                stream.write(f"{line!s}\n")
 
     return write
 

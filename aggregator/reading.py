@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from cachetools import LRUCache
 from flask import current_app
 from sqlalchemy.engine import Engine
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from aggregator.sql import Query, Row, Select
 from aggregator.sql.query import Found, Often
@@ -19,16 +19,27 @@ KEPT_CHARACTERS = 8_000_000  # of text, in each process
 
 
 class KeptReads:
-    """What has been read, as long as it is asked for now and then and there is room."""
+    """What has been read, as long as it is asked for now and then and there is room.
+
+    Each new connection begins an epoch, in which nothing counts that was found before: when the server has crashed, all
+    connections are new, and it may give out the numbers of commits that it has lost once more.
+    """
 
     def __init__(self, characters: int = KEPT_CHARACTERS) -> None:
+        self.epoch = 0
         self._found: LRUCache[Hashable, Found] = LRUCache(characters, lambda found: found.characters)
         self._lock = Lock()
+
+    def begin_epoch(self, *_: object) -> None:
+        """Forget what has been found."""
+        with self._lock:
+            self.epoch += 1
 
     def get(self, key: Hashable) -> Found | None:
         """What was found when the same was read the last time."""
         with self._lock:
-            return self._found.get(key)
+            found = self._found.get(key)
+            return found if found and found.epoch == self.epoch else None
 
     def put(self, key: Hashable, found: Found) -> None:
         """Keep what was found, unless it is more than there is room for."""
@@ -62,11 +73,13 @@ def read_kept(build: Callable[..., Select], *shape: Hashable, **values: Any) -> 
     if not query.is_kept:
         return _read(query, values)
     kept: KeptReads = current_app.extensions["kept_reads"]
-    key = (query, *values.values())
+    key, epoch = (query, *sorted(values.items())), kept.epoch
     known = kept.get(key)
-    found = Found.of(_read(query, values | {"known": known.snapshot if known else ""}))
+    found = Found.of(_read(query, values | {"known": known.snapshot if known else ""}), epoch)
     if known and found.snapshot == known.snapshot:
-        return known.rows
+        if kept.epoch == epoch:
+            return known.rows
+        found = Found.of(_read(query, values | {"known": ""}), epoch)
     kept.put(key, found)
     return found.rows
 
@@ -103,7 +116,7 @@ def _query(engine: Engine, build: Callable[..., Select], shape: tuple[Hashable, 
 def _read(query: Query, values: dict[str, Any]) -> Sequence[Row]:
     try:
         return _run(query, values)
-    except OperationalError as error:
+    except DBAPIError as error:
         if not error.connection_invalidated:
             raise
         return _run(query, values)
@@ -118,6 +131,7 @@ def _run(query: Query, values: dict[str, Any]) -> Sequence[Row]:
         is_lost = connection is not None and engine.dialect.is_disconnect(error, connection.dbapi_connection, None)
         if connection is not None and is_lost:
             connection.invalidate(error)
+            engine.dispose(close=False)  # those that wait in the pool will be as dead
         raise _as_sqlalchemys(error, query.text, engine, is_lost) from error
     finally:
         if connection is not None:

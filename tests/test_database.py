@@ -31,6 +31,17 @@ def _stocks() -> sa.Select:
     return sa.select(Product.name, Product.stock).order_by(Product.name)
 
 
+def kill_connections(database_url) -> None:
+    """What a restart of the server does to all who are connected."""
+    engine = sa.create_engine(database_url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql(
+            "SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+    engine.dispose()
+
+
 class TestTransaction:
     def test_commits_what_is_done_inside(self, app):
         product = make_product(app)
@@ -144,20 +155,10 @@ class TestPostgreSQL:
     def backend(self) -> str:
         return "postgresql"
 
-    def kill_connections(self, database_url) -> None:
-        """What a restart of the server does to all who are connected."""
-        engine = sa.create_engine(database_url, isolation_level="AUTOCOMMIT")
-        with engine.connect() as connection:
-            connection.exec_driver_sql(
-                "SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity"
-                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-            )
-        engine.dispose()
-
     def test_a_read_survives_that_its_connection_died(self, app, database_url):
         make_product(app, name="A", stock=1)
         read(_stocks)
-        self.kill_connections(database_url)
+        kill_connections(database_url)
 
         assert [row.stock for row in read(_stocks)] == [1]
 
@@ -165,7 +166,7 @@ class TestPostgreSQL:
         product = make_product(app)
         with transaction():
             set_stock(product, 1)
-        self.kill_connections(database_url)
+        kill_connections(database_url)
         with transaction():
             set_stock(product, 2)
 
@@ -177,7 +178,7 @@ class TestPostgreSQL:
         def cut_off_half_way() -> None:
             with transaction():
                 set_stock(product, 1)
-                self.kill_connections(database_url)
+                kill_connections(database_url)
                 set_stock(product, 2)
 
         with pytest.raises(OperationalError):

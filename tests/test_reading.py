@@ -13,7 +13,7 @@ from aggregator.reading import KeptReads, read, read_kept, read_often
 from aggregator.services import catalog_reads
 from aggregator.sql.query import MAX_PREPARED, Found
 from tests.builders import edit, make_product
-from tests.test_database import _stocks, set_stock
+from tests.test_database import _stocks, kill_connections, set_stock
 
 pytestmark = pytest.mark.usefixtures("context")
 
@@ -150,20 +150,20 @@ class TestReadKept:
 
 class TestWhatIsKept:
     def found(self, characters: int) -> Found:
-        return Found("1:1:", [("x" * characters,)], characters)
+        return Found("1:1:", [("x" * (characters - 1_000),)], epoch=0)
 
     def test_what_was_not_asked_for_longest_makes_room(self):
-        kept = KeptReads(characters=100)
+        kept = KeptReads(characters=5_000)
         for name in ("a", "b"):
-            kept.put(name, self.found(40))
+            kept.put(name, self.found(2_000))
         kept.get("a")
-        kept.put("c", self.found(40))
+        kept.put("c", self.found(2_000))
 
         assert [name for name in "abc" if kept.get(name)] == ["a", "c"]
 
     def test_what_is_larger_than_all_there_is_room_for_is_not_kept(self):
-        kept = KeptReads(characters=100)
-        kept.put("a", self.found(101))
+        kept = KeptReads(characters=5_000)
+        kept.put("a", self.found(5_001))
 
         assert kept.get("a") is None
 
@@ -172,6 +172,38 @@ class TestOnPostgreSQL:
     @pytest.fixture
     def backend(self) -> str:
         return "postgresql"
+
+    def test_a_pool_of_dead_connections_costs_no_read(self, app, database_url):
+        make_product(app, name="A", stock=1)
+        pool = [app.extensions["reader"].raw_connection() for _ in range(4)]
+        for connection in pool:
+            connection.close()
+        read_kept(_stocks)
+        kill_connections(database_url)
+
+        assert [[tuple(row) for row in read(_stocks)] for _ in range(6)] == [[("A", 1)]] * 6
+        kill_connections(database_url)
+        assert [read_kept(_stocks) for _ in range(6)] == [[("A", 1)]] * 6
+
+    def test_plans_that_are_gone_are_made_again(self, app):
+        make_product(app, name="A", stock=1)
+        read_often(_stocks)
+        read_kept(_stocks)
+        connection = app.extensions["reader"].raw_connection()
+        connection.cursor().execute("DEALLOCATE ALL")
+        connection.close()
+
+        for _ in range(2):
+            assert [tuple(row) for row in read_often(_stocks)] == read_kept(_stocks) == [("A", 1)]
+
+    def test_nothing_counts_that_was_found_before_a_new_connection(self, app):
+        make_product(app, name="A", stock=1)
+        first = read_kept(_stocks)
+        app.extensions["kept_reads"].begin_epoch()
+
+        again = read_kept(_stocks)
+        assert again == first
+        assert again is not first
 
     def test_nothing_is_read_twice_while_nothing_is_committed(self, app):
         make_product(app, name="A", stock=1)

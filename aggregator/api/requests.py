@@ -34,9 +34,9 @@ def _begin() -> None:
 def _end(response: Response, write_line: Callable[..., None]) -> Response:
     response.headers[REQUEST_ID] = g.request_id
     write_line(
+        request.method,
         request.path,
         request_id=g.request_id,
-        method=request.method,
         status=response.status_code,
         ms=round(1000 * (time.perf_counter() - g.started), 1),
         **({"user_id": str(principal().user_id)} if "principal" in g else {}),

@@ -25,8 +25,8 @@ def documented(required: bool, **descriptions: str) -> dict[str, Any]:
 TAG_HEADERS = documented(True, ETag="Send it back as If-None-Match, and get a 304 while nothing has changed.")
 PAGE_HEADERS = TAG_HEADERS | documented(
     False,
-    X_Pagination="JSON: how many things and pages there are, and which page this is; of more than a thousand, "
-    "`total_at_least`. Not where a cursor was followed.",
+    X_Pagination="JSON: how many things and pages there are, and which page this is; `total_at_least` where there are "
+    "more than a thousand, or nobody has counted. Not where a cursor was followed.",
     Link="Where the first, previous, next and last pages are; next walks by cursor.",
 )
 CHANGES_HEADERS = TAG_HEADERS | documented(True, Link="With rel=next: where to ask for what comes after these.")

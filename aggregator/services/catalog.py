@@ -28,7 +28,7 @@ def add(product_id: UUID, fields: Mapping[str, Any], now: datetime, id_is_ours: 
     _flush(product)
     db.session.add(Feed(product_id=product_id, due_at=now_plus(0), id_is_ours=id_is_ours))
     db.session.flush()
-    search.index([_searched(product)])
+    search.index_again([_searched(product)])  # of an id that somebody has chosen there may be words
     stock.note(MovementKind.INITIAL, {product_id: product.stock}, now)
     changes.record(ChangeKind.CREATED, [product_id], now)
     return product

@@ -6,7 +6,7 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.sql import visitors
+from sqlalchemy.sql import coercions, roles, visitors
 
 from aggregator.models.types import GUID, UTCDateTime
 from aggregator.services.paging import Kind, Ordered, Sort, following, kind_of, order
@@ -160,6 +160,8 @@ def _source(listing: Listing, clauses: Iterable[Any]) -> sa.FromClause:
     if listing.core is None:
         return listing.source
     tables = {each.name for each in visitors.iterate(listing.source) if isinstance(each, sa.Table)}
-    columns = [each for clause in clauses for each in visitors.iterate(clause) if isinstance(each, sa.Column)]
+    # A model's attribute is no clause by itself, and would hide its column from the visitor.
+    plain = [coercions.expect(roles.ColumnArgumentRole, clause) for clause in clauses]
+    columns = [each for clause in plain for each in visitors.iterate(clause) if isinstance(each, sa.Column)]
     named = {column.table.name for column in columns} & tables
     return listing.source if named - {listing.core.name} else listing.core

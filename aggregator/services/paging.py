@@ -71,6 +71,8 @@ def following(by: Ordered) -> sa.ColumnElement[bool]:
 def _mark(column: Any, index: int) -> sa.ColumnElement[Any]:
     if isinstance(column.type, GUID | UTCDateTime):
         return sa.cast(sa.bindparam(f"after_{index}", type_=sa.String), column.type)
+    if isinstance(column.type, sa.Integer):  # a made-up cursor may have any number that is_number() lets through
+        return sa.cast(sa.bindparam(f"after_{index}", type_=sa.BigInteger), sa.BigInteger)
     return sa.bindparam(f"after_{index}", type_=column.type)
 
 

@@ -18,7 +18,8 @@ from sqlalchemy.sql.compiler import SQLCompiler
 Select = sa.Select[*tuple[Any, ...]]
 Row = Any
 
-MAX_PREPARED = 100  # of a connection, which keeps each plan until it is closed
+MAX_PREPARED = 100  # of a connection, which keeps each plan until then
+OUTDATED = {"26000", "0A000"}  # what was prepared is there no more, or finds other columns since a migration
 # Two transactions see the same where their snapshots are the same: the first number that was not given to a transaction
 # yet, and those of the transactions that had not ended. Another server may give out those numbers again.
 # Where it is the known one, the query is not even begun; without OFFSET 0 PostgreSQL would look at that afterwards.
@@ -44,13 +45,17 @@ class Found:
 
     snapshot: str
     rows: Sequence[Row]
-    characters: int
+    epoch: int  # that of KeptReads before it was asked for
 
     @classmethod
-    def of(cls, rows: Sequence[Row]) -> "Found":
+    def of(cls, rows: Sequence[Row], epoch: int) -> "Found":
         """What the rows of such a query say; there are none of them where the snapshot is the known one."""
-        there = [row[2:] for row in rows if row[1]]
-        return cls(rows[0][0], there, sum(len(part) for row in there for part in row if isinstance(part, str)) + 1000)
+        return cls(rows[0][0], [row[2:] for row in rows if row[1]], epoch)
+
+    @property
+    def characters(self) -> int:
+        """How much room it takes, more or less."""
+        return 1_000 + sum(len(part) for row in self.rows for part in row if isinstance(part, str))
 
 
 class Query:
@@ -80,7 +85,7 @@ class Query:
             parameters = tuple(parameters[name] for name in self._places)
         cursor = connection.cursor()
         try:
-            cursor.execute(self._ready(cursor, memory), parameters)
+            self._execute_on(cursor, memory, parameters)
             rows = cursor.fetchall()
             if self._row is None:
                 names = [column[0] for column in cursor.description]
@@ -89,6 +94,16 @@ class Query:
             cursor.close()
         return list(map(self._row, rows))
 
+    def _execute_on(self, cursor: Any, memory: MutableMapping[Any, Any], parameters: Any) -> None:
+        try:
+            cursor.execute(self._ready(cursor, memory), parameters)
+        except Exception as error:
+            if getattr(error, "pgcode", None) not in OUTDATED:
+                raise
+            memory["prepared"].clear()
+            cursor.execute("DEALLOCATE ALL")
+            cursor.execute(self.text, parameters)
+
     def _ready(self, cursor: Any, memory: MutableMapping[Any, Any]) -> str:
         """The statement that runs the query on a connection."""
         if not self._prepare:
@@ -96,7 +111,8 @@ class Query:
         prepared: set[str] = memory.setdefault("prepared", set())
         if self._execute not in prepared:
             if len(prepared) == MAX_PREPARED:
-                return self.text
+                cursor.execute("DEALLOCATE ALL")
+                prepared.clear()
             cursor.execute(self._prepare)
             prepared.add(self._execute)
         return self._execute

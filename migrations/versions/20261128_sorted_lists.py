@@ -20,10 +20,11 @@ FOREIGN_KEY = 'fk_search_words_product_id_products'
 
 
 def upgrade():
-    with op.batch_alter_table('search_words', schema=None) as batch_op:
-        batch_op.drop_constraint(batch_op.f(FOREIGN_KEY), type_='foreignkey')
     for name, (table, columns) in INDEXES.items():
         op.create_index(op.f(name), table, columns, unique=False)
+    # The last thing: it keeps all others from the products until the end.
+    with op.batch_alter_table('search_words', schema=None) as batch_op:
+        batch_op.drop_constraint(batch_op.f(FOREIGN_KEY), type_='foreignkey')
 
 
 def downgrade():

@@ -10,6 +10,7 @@ import pytest
 
 from aggregator import reading
 from aggregator.services import list_queries, listing, search
+from aggregator.services.catalog_list import PRODUCTS
 from tests.api.pages import links, pagination
 from tests.builders import LONG_AGO, make_offer, make_product
 
@@ -321,6 +322,21 @@ class TestCursors:
 
         assert client.get(following.replace("sort=name", "sort=offer_count")).status_code == 422
 
+    def test_pages_by_number_are_what_a_walk_sees(self, catalogue, client):
+        names = [*PRODUCTS.columns, "name,offer_count", "stock,-lowest_price"]
+        sorts = [f"{sign}{name}" for name in names for sign in ("", "-")]
+
+        for sort in sorts:
+            query = {"sort": sort, "page_size": 9}
+            pages = [client.get(URL, query_string={**query, "page": number}).json for number in range(1, 6)]
+            assert [product for page in pages for product in page] == self.walk(client, sort, 9), sort
+
+    @pytest.mark.parametrize("sort", ["stock", "-stock", "offer_count", "stock,-name"])
+    def test_a_number_in_a_cursor_may_be_larger_than_any_that_is_stored(self, catalogue, client, sort):
+        marks = [10**11, *(["x"] if "name" in sort else []), str(UUID(int=1))]
+
+        assert client.get(URL, query_string={"sort": sort, "cursor": cursor(*marks)}).status_code == 200
+
 
 class TestSearch:
     @pytest.fixture(autouse=True)
@@ -426,7 +442,7 @@ class TestWordsThatManyHave:
             name = f"Lamp {number}" if number % 3 else f"Light {number}"
             described = "A lamp, light and large." if number % 4 else ""
             fields = {"name": name, "description": described, "created_at": LONG_AGO + timedelta(number % 5)}
-            price = {"lowest_price": 100 + number % 4} if number % 2 else {}
+            price = {"lowest_price": 100 + number % 4, "offer_count": number % 5} if number % 2 else {}
             make_product(app, feed=price, deleted_at=LONG_AGO if number == 13 else None, **fields)
 
     def found(self, client, query: dict[str, str], size: int) -> list[str]:
@@ -439,11 +455,8 @@ class TestWordsThatManyHave:
 
     @pytest.mark.parametrize("walked", [3, 100])
     def test_find_the_same_in_the_same_order(self, client, monkeypatch, walked):
-        queries = [
-            {"q": q, **other}
-            for q in ("lamp", "l", "lamp light", "a la", "lamp zzz")
-            for other in ({}, {"sort": "lowest_price,-name"}, {"sort": "-created_at", "max_offer_price": "102"})
-        ]
+        others = ({}, {"sort": "lowest_price,-name"}, {"sort": "-offer_count", "max_offer_price": "102"})
+        queries = [{"q": q, **other} for q in ("lamp", "l", "lamp light", "a la", "lamp zzz") for other in others]
         expected = [self.found(client, query, 4) for query in queries]
         monkeypatch.setattr(search, "RARE", 1)
         monkeypatch.setattr(list_queries, "WALKED", walked)

@@ -1,6 +1,8 @@
 """The headers that all requests and answers have in common."""
 
+import io
 import json
+import sys
 from collections.abc import Callable
 from uuid import UUID
 
@@ -48,6 +50,15 @@ class TestRequestId:
 
 
 class TestLogLine:
+    def test_a_log_that_cannot_be_written_fails_no_request(self, make_app, monkeypatch):
+        class Broken(io.StringIO):
+            def write(self, text: str) -> int:
+                raise BrokenPipeError
+
+        monkeypatch.setattr(sys, "stderr", Broken())
+
+        assert make_app().test_client().get("/healthz").status_code == 200
+
     @pytest.fixture
     def request_lines(self, capsys) -> Callable[[], list[dict]]:
         def lines() -> list[dict]:
