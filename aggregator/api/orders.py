@@ -31,7 +31,7 @@ from aggregator.schemas.orders import (
     OrdersQuerySchema,
 )
 from aggregator.services import order_reads, orders
-from aggregator.services.orders import Purchase
+from aggregator.services.orders import Purchase, Revision
 
 URL = "/api/v1/orders"
 blueprint = Blueprint("orders", __name__, url_prefix="/api/v1", description="What has been ordered.")
@@ -102,12 +102,13 @@ class Order(MethodView):
     def patch(self, fields: dict[str, Any], order_id: UUID) -> Response:
         """Change what is in an order of yours while it is placed; as an admin, move an order on
 
-        What stays in an order keeps its price, what is new has today's. From placed an order becomes paid, shipped,
-        delivered; until it is shipped it can be cancelled.
+        A line that stays as it is, or shrinks, keeps its price; one that grows or is new has today's. From placed an
+        order becomes paid, shipped, delivered; until it is shipped it can be cancelled.
         """
         by, items = principal(), fields.get("items")
         lines = None if items is None else orders.merged(items)
-        in_transaction(lambda: orders.change(by, order_id, lines, fields.get("status"), utcnow()))
+        wanted = Revision(lines, fields.get("expected_total"), fields.get("status"))
+        in_transaction(lambda: orders.change(by, order_id, wanted, utcnow()))
         return json_response(order_reads.find(None, order_id))
 
 

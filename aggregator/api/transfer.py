@@ -10,7 +10,7 @@ from typing import Any, TextIO
 
 from flask import Response, request, stream_with_context
 from flask.views import MethodView
-from werkzeug.exceptions import BadRequest, UnsupportedMediaType
+from werkzeug.exceptions import UnsupportedMediaType
 
 from aggregator.api.parsing import Blueprint
 from aggregator.clock import utcnow
@@ -31,7 +31,6 @@ READERS = {
     **dict.fromkeys((JSON_LINES, "application/jsonl", "application/json-lines"), product_rows.json_rows),
 }
 PROBLEMS = {
-    400: "The body is not UTF-8",
     413: "The body is too large",
     415: "The body is called neither CSV nor JSON lines",
 }
@@ -58,11 +57,14 @@ class Import(MethodView):
             try:
                 rows = reader(lines)
                 whole = query["all_or_nothing"]
-                return _report(imports.run_whole(rows) if whole else imports.run(rows, query["dry_run"]))
+                report = _report(imports.run_whole(rows) if whole else imports.run(rows, query["dry_run"]))
             except UsageError as error:
                 raise Invalid(error.detail) from None
-            except UnicodeDecodeError:
-                raise BadRequest("The body is not UTF-8.") from None
+        if whole and report["rejected"]:
+            rejected = {"rows": report["errors"]}
+            rejected = {"rows": report["errors"]}
+            raise Invalid("Nothing has been imported; errors says which rows will not do.", errors=rejected)
+        return report
 
 
 @blueprint.route("/export")
@@ -86,7 +88,7 @@ def _body() -> Iterator[TextIO]:
     with TemporaryFile() as file:
         shutil.copyfileobj(request.stream, file)
         file.seek(0)
-        yield io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
+        yield io.TextIOWrapper(file, encoding="utf-8-sig", errors=product_rows.UNDECODABLE, newline="")
 
 
 def _report(outcomes: Any) -> dict[str, Any]:

@@ -5,17 +5,18 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
+from uuid import UUID
 
 import click
 from flask.cli import AppGroup
 
 from aggregator.clock import utcnow
 from aggregator.database import in_transaction
-from aggregator.errors import ProblemError, UsageError
+from aggregator.errors import NotFound, ProblemError, UsageError
 from aggregator.extensions import gallery
 from aggregator.flows import imports
 from aggregator.flows.samples import illustrate
-from aggregator.services import catalog, categories, export, product_rows, samples
+from aggregator.services import catalog, categories, export, product_rows, samples, stock
 from aggregator.services.imports import Became
 from aggregator.services.product_rows import Rejected
 
@@ -59,14 +60,28 @@ def _add_samples(count: int, seed: int) -> int:
     return added
 
 
+@group.command("stock")
+@click.argument("product_id", type=click.UUID)
+def stock_command(product_id: UUID) -> None:
+    """Print every change of the stock of PRODUCT_ID: when, why, how many, and what that came to."""
+    pieces = 0
+    try:
+        for change in stock.ledger(product_id):
+            pieces += change.quantity
+            click.echo(f"{change.at}  {change.kind:<8}{change.quantity:+8}{pieces:8}  {change.code or ''}".rstrip())
+    except NotFound as error:
+        raise click.ClickException(error.detail) from None
+
+
 @group.command("export")
 @click.argument("file", type=click.File("w", encoding="utf-8", atomic=True), default="-")
-@click.option("--format", "form", type=click.Choice(["csv", "jsonl"]), default="jsonl", show_default=True)
+@click.option("--format", "form", type=click.Choice(["csv", "jsonl"]), help="Unless the name of FILE says it.")
 @click.option("--with-history", is_flag=True, help="With every lowest price that each product has had.")
-def export_command(file: TextIO, form: str, with_history: bool) -> None:
+def export_command(file: TextIO, form: str | None, with_history: bool) -> None:
     """Write all products to FILE, or to the terminal, as lines of JSON or as CSV."""
     products = _with_progress(export.products(utcnow(), with_history))
-    file.writelines(export.csv_lines(products, with_history) if form == "csv" else export.json_lines(products))
+    is_csv = (form or Path(file.name).suffix.lstrip(".").lower()) == "csv"
+    file.writelines(export.csv_lines(products, with_history) if is_csv else export.json_lines(products))
 
 
 def _with_progress(products: Iterable[Any]) -> Iterator[Any]:
@@ -87,14 +102,14 @@ def import_command(file: Path, form: str | None, dry_run: bool, all_or_nothing: 
     read = product_rows.csv_rows if (form or file.suffix.lstrip(".").lower()) == "csv" else product_rows.json_rows
     done: Counter[str] = Counter()
     try:
-        with file.open(encoding="utf-8-sig", newline="") as lines:
+        with file.open(encoding="utf-8-sig", errors=product_rows.UNDECODABLE, newline="") as lines:
             rows = read(_with_size(lines, file.stat().st_size))
             for outcome in imports.run_whole(rows) if all_or_nothing else imports.run(rows, dry_run):
                 done["rejected" if isinstance(outcome, Rejected) else outcome[1]] += 1
                 if isinstance(outcome, Rejected):
                     click.echo(f"line {outcome.line}: {' '.join(outcome.reasons)}", err=True)
-    except (UsageError, UnicodeDecodeError) as error:
-        raise click.ClickException(getattr(error, "detail", "The file is not UTF-8.")) from None
+    except UsageError as error:
+        raise click.ClickException(error.detail) from None
     counted = ", ".join(f"{done[name]} {name}" for name in (*Became, "rejected"))
     click.echo(f"Would be: {counted}." if dry_run else f"{counted}.")
     sys.exit(1 if done["rejected"] else 0)

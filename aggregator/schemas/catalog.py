@@ -29,7 +29,8 @@ class ProductInputSchema(Schema):
         load_default=None,
         metadata={"description": "The house's own price in minor units; null where it does not sell it."},
     )
-    stock = Integer(minimum=0, maximum=MAX_STOCK, load_default=0)
+    # Sales change it meanwhile: where it is not said, it stays as it is.
+    stock = Integer(minimum=0, maximum=MAX_STOCK, metadata={"description": "Pieces; as they are, where not said."})
     rating = Number(minimum=0, maximum=5, allow_none=True, load_default=None)
 
 

@@ -3,10 +3,10 @@
 from marshmallow import Schema, fields, validate
 
 from aggregator.models import OrderStatus
-from aggregator.models.orders import MAX_LINES, MAX_TOTAL
+from aggregator.models.orders import CODE_LENGTH, MAX_LINES, MAX_TOTAL
 from aggregator.schemas.answers import AnswerSchema
 from aggregator.schemas.carts import LineInputSchema
-from aggregator.schemas.fields import Integer, Moment, Timestamp
+from aggregator.schemas.fields import Integer, Moment, Text, Timestamp
 from aggregator.schemas.paging import ListQuerySchema, SortText
 
 
@@ -16,7 +16,7 @@ class PurchaseSchema(Schema):
     expected_total = Integer(
         minimum=0,
         maximum=MAX_TOTAL,
-        metadata={"description": "The total that you have seen: where it is another by now, nothing is ordered."},
+        metadata={"description": "The total that you have seen: where it is another by now, nothing is done."},
     )
 
 
@@ -32,7 +32,7 @@ class OrderInputSchema(PurchaseSchema):
     items = fields.List(fields.Nested(LineInputSchema), required=True, validate=validate.Length(min=1, max=MAX_LINES))
 
 
-class OrderPatchSchema(Schema):
+class OrderPatchSchema(PurchaseSchema):
     """What is to change."""
 
     items = fields.List(
@@ -80,4 +80,5 @@ class OrdersQuerySchema(ListQuerySchema):
     sort = SortText("created_at", "total")
     user_id = fields.UUID(metadata={"description": "Of a user; whoever is no admin sees their own at most."})
     status = fields.Enum(OrderStatus, by_value=fields.String)
+    code = Text(max_length=CODE_LENGTH, metadata={"description": "In small letters or capitals."})
     created_after = Moment()

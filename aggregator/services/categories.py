@@ -18,6 +18,7 @@ from aggregator.services import alerts
 
 LOCK = "tree of categories"
 MAX_DEPTH = 10
+_is_id = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}").fullmatch  # what says which category, says it alone
 _is_slug = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*").fullmatch
 
 
@@ -101,8 +102,10 @@ def _set(category: Category, fields: Mapping[str, Any], now: datetime) -> None:
     for name, value in fields.items():
         setattr(category, name, value)
     category.updated_at = now
-    if not _is_slug(category.slug):
-        raise Invalid(errors={"json": {"slug": ["Small letters, digits and single hyphens, such as garden-chairs."]}})
+    if not _is_slug(category.slug) or _is_id(category.slug):
+        made = "" if category.slug else " None can be made of this name."
+        wanted = f"Small letters, digits and single hyphens, such as garden-chairs.{made}"
+        raise Invalid(errors={"json": {"slug": [wanted]}})
     if category.parent_id is not None:
         _check_parent(category)
 

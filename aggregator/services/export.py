@@ -24,7 +24,7 @@ COLUMNS = (
     *("lowest_price", "offer_count", "offers_synced_at", "created_at", "updated_at"),
 )
 HISTORY_COLUMNS = ("history_at", "history_price")
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # the last four: full width
 
 Exported = dict[str, Any]
 
@@ -80,7 +80,8 @@ def _cell(value: Any) -> Any:
     """A value as a cell has it; of a category, its slug."""
     if isinstance(value, dict):
         return value["slug"]
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
+    # What has apostrophes before it already gets another one, so that an import takes away no more than this.
+    return f"'{value}" if isinstance(value, str) and value.lstrip("'").startswith(FORMULA) else value
 
 
 def _products() -> Select:

@@ -59,6 +59,7 @@ ORDERS = Listing(
     filters={
         "owner_id": OWN,
         "user_id": Order.user_id == id_parameter("user_id"),
+        "code": Order.code == sa.func.upper(sa.bindparam("code", type_=sa.String)),
         "status": sa.cast(Order.status, sa.String) == sa.bindparam("status", type_=sa.String),
         "created_after": Order.created_at > moment_parameter("created_after"),
     },

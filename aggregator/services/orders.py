@@ -95,15 +95,25 @@ def merged(items: Iterable[Mapping[str, Any]]) -> dict[UUID, int]:
     return lines
 
 
-def change(by: Principal, order_id: UUID, lines: Lines | None, status: OrderStatus | None, now: datetime) -> None:
+@dataclass(frozen=True)
+class Revision:
+    """What is to become of an order: lines, and the total that the user has seen for them; a status."""
+
+    lines: Lines | None = None
+    expected_total: int | None = None
+    status: OrderStatus | None = None
+
+
+def change(by: Principal, order_id: UUID, wanted: Revision, now: datetime) -> None:
     """Have other lines in an order, which its user may while it is placed; give it a status, which admins may."""
+    lines, status = wanted.lines, wanted.status
     owner_id = _owner(by, order_id)
     if lines is not None and owner_id != by.user_id:
         raise Forbidden("Only whose order it is may change what is in it.")
     if status is not None and by.role is not Role.ADMIN:
         raise Forbidden("Only admins may do this; to cancel an order, POST to its /cancel.")
     if lines is not None:
-        _edit(order_id, lines, now)
+        _edit(order_id, lines, wanted.expected_total, now)
     if status is not None:
         _advance(order_id, status, by.user_id, now)
 
@@ -163,8 +173,8 @@ def _owner(by: Principal, order_id: UUID) -> UUID:
     return owner_id
 
 
-def _edit(order_id: UUID, lines: Lines, now: datetime) -> None:
-    """Have other lines in an order. Those that stay keep their prices, new ones have those of today."""
+def _edit(order_id: UUID, lines: Lines, expected_total: int | None, now: datetime) -> None:
+    """Have other lines in an order. Those that stay or shrink keep their prices, what grows or is new has today's."""
     this = sa.select(ORDERS.c.status).where(ORDERS.c.id == order_id)
     status = db.session.execute(this.with_for_update(key_share=True)).scalar_one()
     if status is not OrderStatus.PLACED:
@@ -174,13 +184,14 @@ def _edit(order_id: UUID, lines: Lines, now: datetime) -> None:
     added = {product_id: quantity for product_id, quantity in added.items() if quantity}
     if not added:
         return
-    articles = stock.move(added)
+    articles = stock.move(added, {product_id: line["quantity"] for product_id, line in before.items()})
     items = [
         _item(product_id, quantity, articles[product_id])
-        if product_id not in before
+        if product_id in articles
         else {"product_id": product_id, **before[product_id], "quantity": quantity}
         for product_id, quantity in lines.items()
     ]
+    _check_total(_total(items), expected_total)
     _replace(order_id, added, items)
     total = {"total": _total(items), "updated_at": now}
     db.session.execute(sa.update(ORDERS).where(ORDERS.c.id == order_id).values(total))
@@ -219,7 +230,7 @@ def _advance(order_id: UUID, status: OrderStatus, by: UUID, now: datetime) -> No
     found = db.session.execute(moved).mappings().first()
     if found is None:
         before = db.session.scalar(sa.select(row.status).where(row.id == order_id))
-        raise Conflict(f"An order that is {before} cannot become {status}.")
+        raise Conflict(f"The order is {before} {'already' if before is status else f'and cannot become {status}'}.")
     last = db.session.scalar(sa.select(sa.func.max(EVENTS.c.number)).where(EVENTS.c.order_id == order_id)) or 0
     _add_event(order_id, last + 1, status, by, now)
     order_news.tell_status(dict(found), last + 1, status, now)

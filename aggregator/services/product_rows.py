@@ -17,6 +17,9 @@ from aggregator.services.export import COLUMNS, FORMULA, HISTORY_COLUMNS
 MAX_LINE = 1_000_000  # characters
 _is_whole = re.compile(r"[+-]?[0-9]{1,20}").fullmatch
 _unstorable = re.compile("[\0\ud800-\udfff]").search
+# What the bytes of a file become that are not UTF-8, so that they cost their row and no other.
+UNDECODABLE = "surrogateescape"
+_is_not_utf8 = re.compile("[\udc80-\udcff]").search
 # What an export has, and an import cannot change.
 SHOWN = {*COLUMNS, *HISTORY_COLUMNS, "registration", "images", "offers", "price_history", "category_id"}
 
@@ -46,19 +49,20 @@ def csv_rows(lines: Iterable[str]) -> Iterator[Row | Rejected]:
         raise UsageError(f"The first line is not CSV: {error}.") from None
     _check_columns(columns)
     while True:
+        line = reader.line_num + 1  # where the row begins
         try:
             cells = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
-            yield Rejected(reader.line_num, (f"Not CSV: {error}.",))
+            yield Rejected(line, (f"Not CSV: {error}.",))
             continue
         if len(cells) != len(columns):
             if cells:
-                yield Rejected(reader.line_num, (f"{len(cells)} cells for {len(columns)} columns.",))
+                yield Rejected(line, (_other_than(columns, cells, reader.line_num - line),))
             continue
         named = {name: _plain(cell) for name, cell in zip(columns, cells, strict=True)}
-        yield _row(reader.line_num, {name: _cell(name, cell) for name, cell in named.items() if name in _FIELDS})
+        yield _row(line, {name: _cell(name, cell) for name, cell in named.items() if name in _FIELDS})
 
 
 def json_rows(lines: Iterable[str]) -> Iterator[Row | Rejected]:
@@ -80,13 +84,24 @@ def json_rows(lines: Iterable[str]) -> Iterator[Row | Rejected]:
 
 def _check_columns(columns: list[str]) -> None:
     unknown = [name for name in columns if name not in _FIELDS and name not in SHOWN]
-    if unknown or len(set(columns)) < len(columns) or not {"id", "name"} & set(columns):
-        raise UsageError(f"The first line has to name columns, id or name among them: {', '.join(_FIELDS)}.")
+    twice = {name for name in columns if columns.count(name) > 1}
+    if unknown or twice or not {"id", "name"} & set(columns):
+        wrong = f" There is no column {unknown[0][:80]!r}." if unknown else ""
+        wrong += f" {min(twice)!r} is there twice." if twice else ""
+        wrong += " Columns are separated by commas." if unknown and set(unknown[0]) & {";", "\t"} else ""
+        raise UsageError(f"The first line has to name columns, id or name among them: {', '.join(_FIELDS)}.{wrong}")
+
+
+def _other_than(columns: list[str], cells: list[str], more_lines: int) -> str:
+    """What is said of a row that has more cells than there are columns, or less."""
+    count = "1 cell" if len(cells) == 1 else f"{len(cells)} cells"
+    open_quote = f" It goes on for {more_lines} more lines: is there a quote that is not closed?" if more_lines else ""
+    return f"{count} for {len(columns)} columns.{open_quote}"
 
 
 def _plain(cell: str) -> str:
     """A cell without the apostrophe that an export puts before what looks like a formula."""
-    return cell[1:] if cell.startswith("'") and cell[1:].startswith(FORMULA) else cell
+    return cell[1:] if cell.startswith("'") and cell.lstrip("'").startswith(FORMULA) else cell
 
 
 def _cell(name: str, cell: str) -> Any:
@@ -125,6 +140,8 @@ def _text(minimum: int, maximum: int, nullable: bool = False) -> Callable[[Any],
             return None
         if not isinstance(value, str) or not minimum <= len(value) <= maximum:
             raise ValueError(f"Must be a text of {minimum} to {maximum} characters.")
+        if not value.isascii() and _is_not_utf8(value):
+            raise ValueError("Is not UTF-8.")
         if _unstorable(value):
             raise ValueError("Contains a character that cannot be stored.")
         return value

@@ -5,7 +5,7 @@ the other while the other waits for it. Whatever changes a stock counts as an ed
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -14,12 +14,13 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from aggregator.database import db, dialect
-from aggregator.errors import Conflict, Invalid
-from aggregator.models import MAX_STOCK, ChangeKind, MovementKind, Product, StockMovement
+from aggregator.errors import Conflict, Invalid, NotFound
+from aggregator.models import MAX_STOCK, ChangeKind, MovementKind, Order, Product, StockMovement
 from aggregator.models.base import table_of
 from aggregator.models.types import GUID
+from aggregator.reading import read
 from aggregator.services import changes
-from aggregator.sql import Rows, insert_of
+from aggregator.sql import Row, Rows, Select, id_parameter, insert_of, json_time
 
 PRODUCTS = table_of(Product)
 MOVEMENTS = table_of(StockMovement)
@@ -42,6 +43,10 @@ class Short:
     quantity: int
     available: int
     sold: bool = True  # False: deleted, or without a price
+
+    def beside(self, held: int) -> "Short":
+        """The same for somebody who has some of it already."""
+        return replace(self, quantity=self.quantity + held, available=self.available + held) if held else self
 
     @property
     def reason(self) -> str:
@@ -77,10 +82,11 @@ def require(product_id: UUID, quantity: int) -> None:
         raise refusal([short])
 
 
-def move(quantities: Mapping[UUID, int]) -> dict[UUID, Article]:
+def move(quantities: Mapping[UUID, int], held: Mapping[UUID, int] | None = None) -> dict[UUID, Article]:
     """Take from the stock, or where a quantity is positive give back to it; what was taken comes as it is sold now.
 
-    All of it or nothing: Conflict names all products of which there is not enough, Invalid those there never were.
+    All of it or nothing: Conflict names all products of which there is not enough, Invalid those there never were. What
+    somebody holds already counts as available to them.
     """
     moved, refused = {}, []
     for product_id, quantity in sorted(quantities.items()):
@@ -91,7 +97,7 @@ def move(quantities: Mapping[UUID, int]) -> dict[UUID, Article]:
         elif quantity < 0:
             moved[product_id] = Article(row.name, row.price)
     if refused:
-        raise _refused(refused)
+        raise _refused(refused, held or {})
     return moved
 
 
@@ -113,6 +119,26 @@ def note_sales(kind: MovementKind, quantities: Mapping[UUID, int], now: datetime
     """As note(), for an order, and tell those who follow the catalogue. The last thing that a transaction does."""
     note(kind, quantities, now, order_id)
     changes.record(ChangeKind.UPDATED, sorted(quantities), now)
+
+
+def ledger(product_id: UUID) -> Sequence[Row]:
+    """The changes of a product's stock: at, kind, quantity, code of the order. NotFound if there is no such product."""
+    found = read(_ledger, id=str(product_id))
+    if not found:
+        raise NotFound("There is no such product.")
+    return [row for row in found if row.kind]
+
+
+def _ledger() -> Select:
+    movement = MOVEMENTS.c
+    return (
+        sa.select(json_time(movement.at).label("at"), movement.kind, movement.quantity, Order.code)
+        .select_from(PRODUCTS)
+        .outerjoin(MOVEMENTS, movement.product_id == PRODUCTS.c.id)
+        .outerjoin(Order, Order.id == movement.order_id)
+        .where(PRODUCTS.c.id == id_parameter("id"))
+        .order_by(movement.id)
+    )
 
 
 def forget(product_id: UUID) -> None:
@@ -139,7 +165,7 @@ def _change(stock: sa.ColumnElement[int]) -> Any:
     return this.values(stock=stock, version=row.version + 1).returning(row.name, row.price)
 
 
-def _refused(quantities: Sequence[tuple[UUID, int]]) -> Conflict | Invalid:
+def _refused(quantities: Sequence[tuple[UUID, int]], held: Mapping[UUID, int]) -> Conflict | Invalid:
     """Why some of the quantities cannot be moved. Their rows are looked at one by one, as they are now."""
     shorts = [_short(product_id, -quantity) for product_id, quantity in quantities]
     unknown = [str(product_id) for (product_id, _), short in zip(quantities, shorts, strict=True) if short is None]
@@ -149,7 +175,7 @@ def _refused(quantities: Sequence[tuple[UUID, int]]) -> Conflict | Invalid:
     full = [short.name for short in shorts if short and short.quantity < 0]
     if full:
         return Conflict(f"There would be more than {MAX_STOCK} of {', '.join(map(repr, full))}.")
-    return refusal([short for short in shorts if short])
+    return refusal([short.beside(held.get(short.product_id, 0)) for short in shorts if short])
 
 
 def _short(product_id: UUID, quantity: int) -> Short | None:

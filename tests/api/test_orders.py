@@ -232,7 +232,15 @@ class TestChange:
         assert (answer.status_code, answer.json["total"]) == (200, 3998)
         assert customer.get(f"/api/v1/products/{lamp}").json["stock"] == 3
         too_many = customer.patch(f"{URL}/{order}", json={"items": [line(lamp, 6)]})
-        assert (too_many.status_code, too_many.json["errors"]["items"][0]["available"]) == (409, 3)
+        short = {name: too_many.json["errors"]["items"][0][name] for name in ("quantity", "available")}
+        assert (too_many.status_code, short) == (409, {"quantity": 6, "available": 5})  # two of them are in the order
+
+    def test_is_refused_at_another_total_than_was_seen(self, app, customer, user, lamp):
+        order = make_order(app, user, {lamp: 1})
+
+        answer = customer.patch(f"{URL}/{order}", json={"items": [line(lamp, 2)], "expected_total": 1})
+
+        assert (answer.status_code, answer.json["errors"]["total"]) == (409, 3998)
 
     def test_of_the_status_is_told_with_who_and_when(self, app, admin, customer, user, lamp):
         order = make_order(app, user, {lamp: 1})
@@ -275,7 +283,7 @@ class TestCancel:
 
         assert (cancelled.status_code, cancelled.json["status"]) == (200, "cancelled")
         again = customer.post(f"{URL}/{order}/cancel")
-        assert (again.status_code, again.json["detail"]) == (409, "An order that is cancelled cannot become cancelled.")
+        assert (again.status_code, again.json["detail"]) == (409, "The order is cancelled already.")
         assert customer.get(f"/api/v1/products/{lamp}").json["stock"] == 5
 
     def test_of_somebody_elses_is_a_404_but_for_admins(self, app, admin, user, lamp):

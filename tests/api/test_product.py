@@ -143,10 +143,11 @@ class TestPut:
         assert client.get(url).json == response.json
         assert client.get(url).headers["ETag"] == response.headers["ETag"]
 
-    def test_what_is_left_out_falls_back_to_its_default(self, client, url):
+    def test_what_is_left_out_falls_back_to_its_default_but_for_the_stock(self, client, url):
+        stock = client.patch(url, json={"stock": 7, "price": 5}).json["stock"]
         body = client.put(url, json={"name": "Lamp", "description": ""}).json
 
-        assert (body["brand"], body["price"], body["stock"], body["rating"]) == (None, None, 0, None)
+        assert (body["brand"], body["price"], body["stock"], body["rating"]) == (None, None, stock, None)
 
     def test_needs_all_that_a_product_needs(self, client, url):
         response = client.put(url, json={"name": "Chair"})

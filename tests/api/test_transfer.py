@@ -40,8 +40,18 @@ class TestImport:
 
     def test_can_be_tried_and_can_be_all_or_nothing(self, app, client):
         assert send(client, CSV, dry_run="true").json["added"] == 1
-        assert send(client, CSV, all_or_nothing="true").json["added"] == 0
+        refused = send(client, CSV, all_or_nothing="true")
+        assert (refused.status_code, [row["line"] for row in refused.json["errors"]["rows"]]) == (422, [3])
         assert stored(app, Product) == []
+
+    def test_bytes_that_are_no_text_cost_their_row_and_no_other(self, app, client):
+        lines = b"".join(b"Lamp %d,Warm\n" % number for number in range(700))
+        body = b"name,description\n" + lines + b"Caf\xe9,Cold\nChair,Hard\n"
+
+        for kind, sent in (("text/csv", body), ("application/x-ndjson", b'{"name": "Caf\xe9"}\n{"name": "Stool"}\n')):
+            response = send(client, sent, kind).json
+            assert [error["reasons"] for error in response["errors"]] == [["name: Is not UTF-8."]]
+        assert len(stored(app, Product)) == 702
 
     @pytest.mark.parametrize(
         ("body", "content_type", "status"),
@@ -49,7 +59,7 @@ class TestImport:
             (CSV, "application/json", 415),
             (CSV, "text/plain", 415),
             ("colour\nred\n", "text/csv", 422),
-            (b"name\n\xff\xfe\n", "text/csv", 400),
+            ("name;price\n", "text/csv", 422),
         ],
     )
     def test_refuses_what_makes_no_sense(self, app, client, body, content_type, status):
@@ -63,11 +73,12 @@ class TestImport:
 
     def test_what_was_exported_changes_nothing(self, app, client):
         make_product(app, name="=Lamp, large", description="two\nlines", price=5, stock=3, rating=4.5)
-        make_product(app, name="'tis")
+        for name in ("'tis", "'=already", "''+twice", "\n=line", "\uff1dwide"):
+            make_product(app, name=name)
 
         for form, kind in (("csv", "text/csv"), ("jsonl", "application/x-ndjson")):
             exported = client.get(EXPORT, query_string={"format": form}).data
-            assert send(client, exported, kind).json["unchanged"] == 2
+            assert send(client, exported, kind).json["unchanged"] == 6
 
 
 class TestExport:

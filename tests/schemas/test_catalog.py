@@ -18,7 +18,6 @@ def test_what_is_left_out_of_a_new_product_has_a_default():
         "brand": None,
         "category_id": None,
         "price": None,
-        "stock": 0,
         "rating": None,
     }
 

@@ -26,7 +26,7 @@ from aggregator.models import (
 )
 from aggregator.services import order_reads, orders
 from aggregator.services.idempotency import RequestKey
-from aggregator.services.orders import Purchase
+from aggregator.services.orders import Purchase, Revision
 from aggregator.services.sign_ins import Principal
 from tests.builders import LONG_AGO, edit, fill_cart, make_order, make_product, make_user, make_webhook, stored
 
@@ -55,7 +55,7 @@ def place(user, now, lines=None, **fields):
 
 def change(by, order, now, lines=None, status=None):
     with transaction():
-        orders.change(by, order, lines, status, now)
+        orders.change(by, order, Revision(lines, status=status), now)
 
 
 def cancel(by, order, now):
@@ -230,12 +230,23 @@ class TestEdit:
         assert [order.total for order in stored(app, Order)] == [514]
         assert sorted(ledger(app)[-3:]) == [("edit", -2), ("edit", 1), ("edit", 3)]
 
-    def test_what_stays_keeps_its_price_and_what_is_new_has_todays(self, app, user, lamp, chair, now):
-        order = place(user, now, {lamp: 1}).order_id
+    def test_what_stays_or_shrinks_keeps_its_price_and_what_grows_has_todays(
+        self, app, user, lamp, chair, now
+    ):
+        order = place(user, now, {lamp: 3}).order_id
         edit(app, Product, price=Product.price + 1, name=Product.name + "!")
         change(customer(user), order, now, {lamp: 2, chair: 1})
-
         assert items(app) == {lamp: ("Lamp", 2, 500), chair: ("Chair!", 1, 31)}
+
+        change(customer(user), order, now, {lamp: 4, chair: 1})
+        assert items(app) == {lamp: ("Lamp!", 4, 501), chair: ("Chair!", 1, 31)}
+
+    def test_to_another_total_than_was_seen_changes_nothing(self, app, user, lamp, now):
+        order = place(user, now, {lamp: 1}).order_id
+        with pytest.raises(Conflict, match="the total is 1000 now"), transaction():
+            orders.change(customer(user), order, Revision({lamp: 2}, expected_total=999), now)
+
+        assert (stocks(app)[lamp], items(app)) == (9, {lamp: ("Lamp", 1, 500)})
 
     def test_the_same_lines_again_change_nothing(self, app, user, lamp, now):
         order = place(user, now, {lamp: 1}).order_id
@@ -290,7 +301,7 @@ class TestStatus:
             order = make_order(app, user, {lamp: 1})
             edit(app, Order, Order.id == order, status=before)
             refused = (before.value, after.value) not in self.ALLOWED
-            words = f"An order that is {before} cannot become {after}."
+            words = f"The order is {before} {'already' if before is after else f'and cannot become {after}'}."
             with pytest.raises(Conflict, match=words) if refused else nullcontext():
                 change(admin, order, now, status=after)
             came.append(stored(app, Order, Order.id == order)[0].status)
