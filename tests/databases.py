@@ -1,6 +1,7 @@
 """Databases for tests, as the migrations leave them: a copy of a file, and rows that are put back in place."""
 
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -81,21 +82,25 @@ class Pristine:
         )
         with self._engine.connect() as connection:
             rows = {table: connection.execute(sa.select(table)).mappings().all() for table in reversed(self._tables)}
+        self._gone: Counter[sa.Table] = Counter()  # since the table was truncated
         self._rows = {table: [dict(row) for row in seeds] for table, seeds in rows.items() if seeds}
 
     def wipe(self) -> None:
         """Leave those rows and no others."""
-        # To truncate a table takes milliseconds, and most of them are empty: those that are not, row by row.
+        # To truncate a table takes milliseconds, and most of them are empty: those that are not, row by row, until
+        # what is left of rows that are gone would slow down the tests to come.
         with self._engine.begin() as connection:
-            # Whoever still holds a lock belongs to the test that is over.
+            # Whoever still does something belongs to the test that is over, and may hold a lock.
             connection.exec_driver_sql(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid() AND state IS DISTINCT FROM 'idle'"
             )
             for number in sorted(connection.exec_driver_sql(self._filled).scalars()):
-                gone = connection.execute(sa.delete(self._tables[number])).rowcount
-                if gone > LARGE:  # what is left of so many rows would slow down the tests to come
-                    connection.exec_driver_sql(f"TRUNCATE {self._tables[number].name} CASCADE")
+                table = self._tables[number]
+                self._gone[table] += connection.execute(sa.delete(table)).rowcount
+                if self._gone[table] > LARGE:
+                    connection.exec_driver_sql(f"TRUNCATE {table.name} CASCADE")
+                    self._gone[table] = 0
             for table, rows in self._rows.items():
                 connection.execute(sa.insert(table), rows)
 
