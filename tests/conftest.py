@@ -33,12 +33,6 @@ NEVER = 10**9  # seconds between two ticks of the market: it moves when a test s
 WATCHES_OUTPUT = {"capsys", "capfd"}  # where an app writes its log to is settled when it is made
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
-    """For `-n auto`: one process more than there are processors, because many tests wait for something."""
-    return (os.cpu_count() or 1) + 1
-
-
 @pytest.fixture
 def now() -> datetime:
     """A moment that no test confuses with the real one."""
