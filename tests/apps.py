@@ -14,7 +14,6 @@ from aggregator.app import create_app
 from aggregator.clients.offers import OffersService
 from aggregator.config import Settings
 from aggregator.database import db
-from aggregator.reading import KeptReads
 
 NO_SERVICE = OffersService("http://127.0.0.1:9/api/v1", "unused")  # port 9 refuses connections
 # What an app can be told anew, because only extensions.init_app() looks at it. What is not in here makes a new app.
@@ -83,7 +82,7 @@ class _KeptApp:
         for name, contents in self._contents.items():
             getattr(self.app, name).clear()
             getattr(self.app, name).update(contents)
-        self.app.extensions["kept_reads"] = KeptReads()
+        self.app.extensions["kept_reads"].begin_epoch()
         logs.configure(settings.log_format)
         extensions.init_app(self.app, replace(settings, **self._secrets))
         return self.app
