@@ -4,38 +4,33 @@ import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import UUID
 
-import flask_migrate
 import pytest
-import sqlalchemy as sa
 import structlog
 from argon2 import PasswordHasher
 from flask import Flask
 from flask.testing import FlaskClient, FlaskCliRunner
 from sqlalchemy.engine import URL, make_url
 
-from aggregator.app import MIGRATIONS, create_app
 from aggregator.clients.offers import OffersService, normalized_base_url
-from aggregator.config import Settings, normalized_database_url
-from aggregator.database import db
-from aggregator.models import Base, Role
+from aggregator.config import Settings
+from aggregator.models import Role
 from aggregator.sandbox import Sandbox
 from aggregator.services import passwords
+from tests.apps import CHANGEABLE, KeptApps, apps
 from tests.builders import make_user, sign_in
+from tests.databases import BACKENDS, Cluster, Pristine, memory, migrate, remove_sqlite, sqlite_url
 from tests.postgres import postgres
 from tests.valkey import valkey
 
-BACKENDS = ("sqlite", "postgresql")
-REVISION = sa.Table("alembic_version", sa.MetaData(), sa.Column("version_num", sa.String(32)))
-LARGE = 1_000  # rows
 NEVER = 10**9  # seconds between two ticks of the market: it moves when a test says so
-NO_SERVICE = OffersService("http://127.0.0.1:9/api/v1", "unused")  # port 9 refuses connections
+WATCHES_OUTPUT = {"capsys", "capfd"}  # where an app writes its log to is settled when it is made
 
 
 @pytest.fixture
@@ -77,11 +72,24 @@ def empty_database_url(backend: str, request: pytest.FixtureRequest) -> URL:
     return url
 
 
+@pytest.fixture(scope="session")
+def _kept_apps() -> KeptApps:
+    return KeptApps()
+
+
 @pytest.fixture
-def make_app(database_url: URL, service: OffersService) -> Iterator[Callable[..., Flask]]:
+def make_app(
+    request: pytest.FixtureRequest, database_url: URL, service: OffersService, _kept_apps: KeptApps
+) -> Iterator[Callable[..., Flask]]:
     """Makes apps on one database, as so many processes would be; takes what Settings has."""
-    with apps() as start:
-        yield lambda **settings: start(Settings(**{"database_url": database_url, "offers": service} | settings))
+    watched = WATCHES_OUTPUT.intersection(request.fixturenames)
+    with apps() as make, _kept_apps.lend() as hand_out:
+
+        def make_app(**settings: Any) -> Flask:
+            one = hand_out if settings.keys() <= CHANGEABLE and not watched else make
+            return one(Settings(**{"database_url": database_url, "offers": service} | settings))
+
+        yield make_app
 
 
 @pytest.fixture
@@ -137,31 +145,6 @@ def _logs_stay_with_their_test() -> Iterator[None]:
     structlog.contextvars.clear_contextvars()
 
 
-@contextmanager
-def apps() -> Iterator[Callable[[Settings], Flask]]:
-    """Starts apps, and closes all their connections in the end."""
-    started: list[Flask] = []
-
-    def start(settings: Settings) -> Flask:
-        started.append(create_app(settings))
-        return started[-1]
-
-    try:
-        yield start
-    finally:
-        for app in started:
-            with app.app_context():
-                db.session.remove()
-                db.engine.dispose()
-            app.extensions["reader"].dispose()
-
-
-def migrate(url: URL) -> None:
-    """Bring the database at url to the head of the migrations, as `flask db upgrade` does."""
-    with apps() as start, start(Settings(url, NO_SERVICE)).app_context():
-        flask_migrate.upgrade(str(MIGRATIONS))
-
-
 @pytest.fixture(scope="session")
 def redis_url() -> Iterator[str]:
     """A server of the Redis protocol. What one test leaves there the next one finds."""
@@ -169,68 +152,41 @@ def redis_url() -> Iterator[str]:
         yield url
 
 
-# SQLite: a migrated file is made once, and each test gets a copy.
+# SQLite: a migrated file is made once, and each test gets a copy, always in the same place.
 
 
 @pytest.fixture(scope="session")
-def _migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("sqlite") / "migrated.db"
+def _files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    if place := memory():
+        with TemporaryDirectory(prefix="aggregator-sqlite-", dir=place) as directory:
+            yield Path(directory)
+    else:
+        yield tmp_path_factory.mktemp("sqlite")
+
+
+@pytest.fixture(scope="session")
+def _migrated_file(_files: Path) -> Path:
+    path = _files / "migrated.db"
     migrate(sqlite_url(path))
     return path
 
 
 @pytest.fixture
-def migrated_sqlite(_migrated_file: Path, tmp_path: Path) -> Iterator[URL]:
-    path = tmp_path / "aggregator.db"
+def migrated_sqlite(_migrated_file: Path) -> Iterator[URL]:
+    path = _migrated_file.with_name("aggregator.db")
     shutil.copyfile(_migrated_file, path)
     yield sqlite_url(path)
-    _remove(path)
+    remove_sqlite(path)
 
 
 @pytest.fixture
-def empty_sqlite(tmp_path: Path) -> Iterator[URL]:
-    path = tmp_path / "empty.db"
+def empty_sqlite(_files: Path) -> Iterator[URL]:
+    path = _files / "empty.db"
     yield sqlite_url(path)
-    _remove(path)
-
-
-def sqlite_url(path: Path) -> URL:
-    return URL.create("sqlite", database=str(path))
-
-
-def _remove(path: Path) -> None:
-    # pytest keeps the directories of three runs, and these are thousands of files.
-    for file in path.parent.glob(f"{path.name}*"):
-        file.unlink()
+    remove_sqlite(path)
 
 
 # PostgreSQL: each process of the run has a server and one migrated database, emptied after each test.
-
-
-@dataclass
-class Cluster:
-    """A server, and its databases by name; how to get there is the business of whoever made it."""
-
-    url: Callable[[str], str]
-    prefix: str = ""
-    made: list[str] = field(default_factory=list)
-
-    def create(self, name: str) -> URL:
-        """A new, empty database."""
-        name = f"{self.prefix}{name}"
-        self.drop(name)
-        self._execute(f'CREATE DATABASE "{name}"')
-        self.made.append(name)
-        return normalized_database_url(self.url(name))
-
-    def drop(self, name: str) -> None:
-        self._execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-
-    def _execute(self, statement: str) -> None:
-        engine = sa.create_engine(normalized_database_url(self.url("postgres")), isolation_level="AUTOCOMMIT")
-        with engine.connect() as connection:
-            connection.exec_driver_sql(statement)
-        engine.dispose()
 
 
 @pytest.fixture(scope="session")
@@ -248,58 +204,21 @@ def cluster() -> Iterator[Cluster]:
         for name in cluster.made:
             cluster.drop(name)
         return
-    with postgres() as server:
+    # Statistics that come when they like would make one plan today and another one tomorrow.
+    with postgres(autovacuum="off") as server:
         yield Cluster(server.url)
 
 
-@dataclass
-class Pristine:
-    """A migrated database, and the rows that the migrations put there."""
-
-    url: URL
-    rows: dict[sa.Table, list[dict[str, Any]]]
-
-
 @pytest.fixture(scope="session")
-def _pristine(cluster: Cluster) -> Pristine:
-    url = cluster.create("migrated")
-    migrate(url)
-    engine = sa.create_engine(url)
-    with engine.connect() as connection:
-        rows = {
-            table: [dict(row) for row in connection.execute(sa.select(table)).mappings()]
-            for table in [*Base.metadata.sorted_tables, REVISION]
-        }
-    engine.dispose()
-    return Pristine(url, {table: seeds for table, seeds in rows.items() if seeds})
+def _pristine(cluster: Cluster) -> Iterator[Pristine]:
+    with closing(Pristine(cluster.create("migrated"))) as pristine:
+        yield pristine
 
 
 @pytest.fixture
 def migrated_postgresql(_pristine: Pristine) -> Iterator[URL]:
     yield _pristine.url
-    _wipe(_pristine)
-
-
-def _wipe(pristine: Pristine) -> None:
-    # To truncate a table takes milliseconds, and most of them are empty: those that are not, row by row.
-    tables = [*reversed(Base.metadata.sorted_tables), REVISION]
-    filled = " UNION ALL ".join(
-        f"SELECT {number} WHERE EXISTS (SELECT FROM {table.name})" for number, table in enumerate(tables)
-    )
-    engine = sa.create_engine(pristine.url)
-    with engine.begin() as connection:
-        # Whoever still holds a lock belongs to the test that is over.
-        connection.exec_driver_sql(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
-        for number in sorted(connection.exec_driver_sql(filled).scalars()):
-            gone = connection.execute(sa.delete(tables[number])).rowcount
-            if gone > LARGE:  # what is left of so many rows would slow down the tests to come
-                connection.exec_driver_sql(f"TRUNCATE {tables[number].name} CASCADE")
-        for table, rows in pristine.rows.items():
-            connection.execute(sa.insert(table), rows)
-    engine.dispose()
+    _pristine.wipe()
 
 
 @pytest.fixture

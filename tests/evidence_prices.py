@@ -34,7 +34,8 @@ from aggregator.services.price_tables import Kind
 from aggregator.services.retention import Cuts
 from aggregator.services.roll_ups import Level
 from tests import reference
-from tests.conftest import NO_SERVICE, Cluster, apps, migrate, sqlite_url
+from tests.apps import NO_SERVICE, apps
+from tests.databases import Cluster, migrate, sqlite_url
 from tests.postgres import postgres
 
 BEGIN = datetime(1999, 12, 31, 22, tzinfo=UTC)

@@ -270,7 +270,7 @@ from sqlalchemy.engine import make_url
 from aggregator.app import create_app
 from aggregator.config import Settings
 from aggregator.database import in_transaction
-from tests.conftest import NO_SERVICE
+from tests.apps import NO_SERVICE
 from tests.test_database import add_one
 from uuid import UUID
 

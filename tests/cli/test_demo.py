@@ -45,8 +45,12 @@ def descendants(pid: int) -> set[int]:
 
 def alive(pid: int) -> bool:
     """Whether there is such a process, and not only its last trace."""
-    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True).stdout
-    return bool(state.strip()) and not state.startswith("Z")
+    state = told_by_ps(pid, "stat")
+    return bool(state) and not state.startswith("Z")
+
+
+def told_by_ps(pid: int, what: str) -> str:
+    return subprocess.run(["ps", "-o", f"{what}=", "-p", str(pid)], capture_output=True, text=True).stdout.strip()
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -126,30 +130,27 @@ def test_runs_twice_with_the_same_products_and_leaves_no_process(tmp_path):
             connection.execute("UPDATE users SET role = 'customer', active = 0")
 
 
-def test_makes_no_admin_in_a_database_of_somebody_elses(tmp_path):
+def test_makes_no_admin_in_a_database_of_somebody_elses_and_says_which_process_has_ended(tmp_path):
     with running(tmp_path, DATABASE_URL=f"sqlite:///{tmp_path}/mine.db") as demonstration:
         text = demonstration.wait_until_it_says("Ctrl-C stops everything")
-
-        assert len(demonstration.products()) == demo.PRODUCTS
-        assert "so this run has made no admin in it" in text
-        assert demo.ADMIN not in text
-        assert users(tmp_path / "mine.db") == []
-
-
-@on_linux
-def test_says_which_process_has_ended_and_leaves_none_when_killed(tmp_path):
-    with running(tmp_path) as demonstration:
-        demonstration.wait_until_it_says("Ctrl-C stops everything")
+        products = demonstration.products()
         processes = descendants(demonstration.process.pid)
-        (worker,) = [process for process in processes if b"worker.py" in Path(f"/proc/{process}/cmdline").read_bytes()]
+        (worker,) = [process for process in processes if "worker.py" in told_by_ps(process, "args")]
         os.kill(worker, signal.SIGKILL)
 
         assert demonstration.process.wait(PATIENCE) == 1
+    assert len(products) == demo.PRODUCTS
+    assert "so this run has made no admin in it" in text
+    assert demo.ADMIN not in text
+    assert users(tmp_path / "mine.db") == []
     text = demonstration.output.read_text()
     assert f"The worker process has ended by itself (SIGKILL). The end of {tmp_path}/logs/worker.log:" in text
     assert "worker started" in text.partition("has ended by itself")[2]
     assert [process for process in processes if alive(process)] == []
 
+
+@on_linux
+def test_leaves_no_process_when_killed(tmp_path):
     with running(tmp_path) as demonstration:
         demonstration.wait_until_it_says("Ctrl-C stops everything")
         processes = descendants(demonstration.process.pid)

@@ -3,9 +3,7 @@
 import ast
 from pathlib import Path
 
-import pytest
-
-from tests.house.modules import MODULES, PACKAGE, layer_of, named
+from tests.house.modules import MODULES, PACKAGE, layer_of, named, nodes_of
 
 FOUNDATION = {"clock", "errors", "models", "database", "reading"}
 MAY_IMPORT = {
@@ -48,19 +46,29 @@ def test_every_layer_stands_in_the_table():
     assert {layer_of(module) for module in MODULES} - ROOTS <= MAY_IMPORT.keys()
 
 
-@pytest.mark.parametrize("module", [m for m in MODULES if layer_of(m) not in ROOTS], ids=named)
-def test_a_module_imports_only_from_its_layer_and_below(module):
-    layers = {name.partition(".")[0] for name in imports_of(module)}
+def test_a_module_imports_only_from_its_layer_and_below():
+    others = {
+        named(module): {name.partition(".")[0] for name in imports_of(module)}
+        - MAY_IMPORT[layer_of(module)]
+        - {layer_of(module)}
+        for module in MODULES
+        if layer_of(module) not in ROOTS
+    }
 
-    assert layers <= MAY_IMPORT[layer_of(module)] | {layer_of(module)}
+    assert {name: layers for name, layers in others.items() if layers} == {}
 
 
-@pytest.mark.parametrize("module", [m for m in MODULES if layer_of(m) == "services"], ids=named)
-def test_services_know_the_types_of_clients_but_call_none(module):
-    from_clients = {name for name in imports_of(module) if name.startswith("clients.")}
+def test_services_know_the_types_of_clients_but_call_none():
+    from_clients = {
+        (named(module), name)
+        for module in MODULES
+        for name in imports_of(module)
+        if layer_of(module) == "services" and name.startswith("clients.")
+    }
 
-    assert {name for name in from_clients if not name.rpartition(".")[2][0].isupper()} == set()
-    assert {name for name in from_clients if name.startswith(("clients.single", "clients.many"))} == set()
+    assert from_clients
+    assert {(m, name) for m, name in from_clients if not name.rpartition(".")[2][0].isupper()} == set()
+    assert {(m, name) for m, name in from_clients if name.startswith(("clients.single", "clients.many"))} == set()
 
 
 def test_sql_knows_the_column_types_and_no_model():
@@ -69,13 +77,12 @@ def test_sql_knows_the_column_types_and_no_model():
     assert {name for name in known if name.startswith("models")} == {"models.types"}
 
 
-@pytest.mark.parametrize("module", [m for m in MODULES if layer_of(m) in ("models", "clients", "sandbox")], ids=named)
-def test_models_and_clients_and_the_sandbox_know_no_flask(module):
-    nodes = list(ast.walk(ast.parse(module.read_text())))
-    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
-    names += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
+def test_models_and_clients_and_the_sandbox_know_no_flask():
+    modules = [module for module in MODULES if layer_of(module) in ("models", "clients", "sandbox")]
+    names = [(m, alias.name) for m in modules for node in nodes_of(m, ast.Import) for alias in node.names]
+    names += [(m, node.module or "") for m in modules for node in nodes_of(m, ast.ImportFrom)]
 
-    assert [name for name in names if "flask" in name.lower()] == []
+    assert [(named(module), name) for module, name in names if "flask" in name.lower()] == []
 
 
 def test_nobody_imports_the_composition_root():

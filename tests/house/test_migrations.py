@@ -15,7 +15,8 @@ from sqlalchemy.engine import Connection, Engine
 from aggregator.app import MIGRATIONS
 from aggregator.config import Settings
 from aggregator.models import Base, StockMovement
-from tests.conftest import NO_SERVICE, apps, migrate
+from tests.apps import NO_SERVICE, apps
+from tests.databases import migrate
 
 BEFORE_THE_LEDGER = "342b0f5f7e81"
 

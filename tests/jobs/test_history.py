@@ -13,7 +13,7 @@ from aggregator.models import JobRun, PriceBucket, PricePoint, ProductPriceBucke
 from aggregator.services import retention
 from aggregator.services.price_tables import Kind
 from tests.builders import edit, stored
-from tests.conftest import BACKENDS
+from tests.databases import BACKENDS
 from tests.evidence_prices import make_series
 
 DAYS = timedelta(days=1)

@@ -17,7 +17,9 @@ from sqlalchemy.engine import URL
 from aggregator.clients.offers import OffersService, normalized_base_url
 from aggregator.config import Settings, normalized_database_url
 from aggregator.sandbox import Sandbox
-from tests.conftest import BACKENDS, NEVER, apps, migrate, sqlite_url
+from tests.apps import apps
+from tests.conftest import NEVER
+from tests.databases import BACKENDS, migrate, sqlite_url
 from tests.flows.passes import assert_sound
 from tests.postgres import postgres
 from tests.scenarios.processes import answers, environment, eventually, web

@@ -85,7 +85,7 @@ def assert_careful(response: TestResponse) -> None:
         assert headers["Cache-Control"] == "no-store"
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=8)
 def operations(app: Flask) -> list[Operation]:
     """All operations, in the order of the document."""
     document = app.test_client().get("/openapi.json").json

@@ -212,8 +212,10 @@ class TestLargeBodies:
 
         for operation in operations(app):
             if operation.body is None and not operation.files and not operation.text:
-                stream = _Endless()
-                self._drop(bombing, admins_world(app, bombing.world.admin).call(operation), stream, **CHUNKED)
+                stream, world = _Endless(), bombing.world
+                if operation.method != "GET":  # what another call has used up or changed is not there for this one
+                    world = admins_world(app, world.admin)
+                self._drop(bombing, world.call(operation), stream, **CHUNKED)
                 assert stream.taken == 0
 
         assert bombing.other_than(200, 202, 204) == {}

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import uuid4
 
@@ -11,9 +11,10 @@ from flask import Flask
 
 from tests.security.operations import operations, send
 from tests.security.tokens import HEADER, Genuine, claims_of, encoded, key_of, token_of
-from tests.security.world import World, admins_world, everything
+from tests.security.world import World, admins_world, admins_worlds, everything
 
 Forge = Callable[[Genuine], str]
+Bring = Callable[[Genuine], dict[str, Any]]  # what a request with a token is sent with
 REALM = 'Bearer realm="product-aggregator"'
 PUBLIC_TEXT = "-----BEGIN PUBLIC KEY-----\nMIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEA\n-----END PUBLIC KEY-----\n"
 ELSEWHERE = "https://attacker.example/keys.json"
@@ -172,7 +173,7 @@ SHAPES: dict[str, Forge] = {
 }
 
 # How the right token is brought is a matter of form, too.
-CARRIED: dict[str, Callable[[Genuine], dict[str, Any]]] = {
+CARRIED: dict[str, Bring] = {
     "not at all": lambda good: {},
     "as Basic": lambda good: {"headers": {"Authorization": f"Basic {good.token}"}},
     "as Token": lambda good: {"headers": {"Authorization": f"Token {good.token}"}},
@@ -208,44 +209,52 @@ def genuine(world: World) -> dict[str, Genuine]:
     return dict.fromkeys(ids, access) | {"postRefresh": refresh}
 
 
-def answers(app: Flask, options_of: Callable[[Genuine], dict[str, Any]]) -> set[tuple[int, str]]:
-    """What the operations that take a token answer to requests with these options, which must do nothing."""
+def answers(app: Flask, ways: Mapping[str, Bring]) -> dict[str, set[tuple[int, str]]]:
+    """What the operations that take a token answer to each way of bringing one, which must do nothing."""
     world = admins_world(app)
     tokens = genuine(world)
-    before = everything(app)
     calls = [world.call(operation) for operation in operations(app) if operation.needs_token]
-    found = [call.send(app.test_client(), **options_of(tokens[call.operation.id])) for call in calls]
-    done = {name: rows for name, rows in everything(app).items() if rows != before[name]}
-    return {(answer.status_code, answer.headers.get("WWW-Authenticate", "")) for answer in found} | (
-        {(0, f"changed {sorted(done)}")} if done else set()
-    )
+    before, found = everything(app), {}
+    for name, options_of in ways.items():
+        told = [call.send(app.test_client(), **options_of(tokens[call.operation.id])) for call in calls]
+        after = everything(app)
+        found[name] = {(answer.status_code, answer.headers.get("WWW-Authenticate", "")) for answer in told}
+        found[name] |= {(0, f"changed {table}") for table in after if after[table] != before[table]}
+        before = after
+    return found
+
+
+def forged(app: Flask, forgeries: Mapping[str, Forge]) -> dict[str, set[tuple[int, str]]]:
+    """What they answer to each forgery."""
+    return answers(app, {name: lambda good, forge=forge: {"token": forge(good)} for name, forge in forgeries.items()})
 
 
 def test_the_tokens_that_the_forged_ones_are_made_of_are_good(app):
+    world_for = admins_worlds(app)
     for operation in operations(app):
         if operation.needs_token:
-            world = admins_world(app)
+            world = world_for(operation)
             token = genuine(world)[operation.id].claiming(another="claim" * 20)
             assert 200 <= world.call(operation).send(app.test_client(), token).status_code < 300, operation.id
 
 
 @pytest.mark.parametrize("forgeries", [SIGNATURES, HEADERS, CLAIMS], ids=["signatures", "headers", "claims"])
 def test_a_token_that_the_app_has_not_made_like_this_is_refused_everywhere(app, sandbox, forgeries):
-    found = {name: answers(app, lambda good, forge=forge: {"token": forge(good)}) for name, forge in forgeries.items()}
+    found = forged(app, forgeries)
 
     assert {name: told for name, told in found.items() if told != {REFUSED}} == {}
     assert sandbox.calls == []
 
 
 def test_what_does_not_even_look_like_a_token_is_refused_everywhere(app, sandbox):
-    found = {name: answers(app, lambda good, forge=forge: {"token": forge(good)}) for name, forge in SHAPES.items()}
+    found = forged(app, SHAPES)
 
     assert {name: told for name, told in found.items() if told not in ({REFUSED}, {NOT_BROUGHT})} == {}
     assert sandbox.calls == []
 
 
 def test_a_good_token_counts_only_where_it_belongs(app, sandbox):
-    found = {name: answers(app, options_of) for name, options_of in CARRIED.items()}
+    found = answers(app, CARRIED)
 
     assert {name: told for name, told in found.items() if told not in ({REFUSED}, {NOT_BROUGHT})} == {}
     assert sandbox.calls == []
@@ -253,9 +262,10 @@ def test_a_good_token_counts_only_where_it_belongs(app, sandbox):
 
 @pytest.mark.parametrize("scheme", ["bearer", "BEARER", "bEARER", "Bearer  "])
 def test_the_scheme_may_be_written_in_any_case(app, scheme):
+    world_for = admins_worlds(app)
     for operation in operations(app):
         if operation.needs_token:
-            world = admins_world(app)
+            world = world_for(operation)
             header = {"Authorization": f"{scheme} {genuine(world)[operation.id].token}"}
             assert 200 <= world.call(operation).send(app.test_client(), headers=header).status_code < 300, operation.id
 

@@ -12,7 +12,7 @@ from aggregator.models import User
 from aggregator.services import catalog_list
 from tests.builders import edit
 from tests.security.operations import Call, Operation, operations, send
-from tests.security.world import World, admins_world
+from tests.security.world import World, admins_world, admins_worlds
 
 HSTS = "Strict-Transport-Security"
 SHOP, LOCAL = "https://shop.example.com", "http://localhost:3000"
@@ -87,9 +87,9 @@ def body(data: bytes, content_type: str = "application/json") -> dict[str, Any]:
 
 def answers(app: Flask) -> Iterator[tuple[Operation, TestResponse]]:
     """An answer of each kind of each operation."""
-    client = app.test_client()
+    client, world_for = app.test_client(), admins_worlds(app)
     for operation in operations(app):
-        world = admins_world(app)
+        world = world_for(operation)
         for kind, ask in KINDS.items():
             if kind == "seen already" and operation.method != "GET":
                 continue
@@ -129,8 +129,10 @@ def test_a_mistake_of_ours_tells_it_too(app, monkeypatch):
 
 class TestHttps:
     def test_only_there_are_browsers_told_to_insist_on_it(self, app):
+        world_for = admins_worlds(app)
+
         for operation in operations(app):
-            world = admins_world(app)
+            world = world_for(operation)
             for scheme, told in {"https": "max-age=31536000; includeSubDomains", "http": None}.items():
                 for token in (None, token_for(world, operation)):
                     answer = world.call(operation).send(app.test_client(), token, base_url=f"{scheme}://localhost")
@@ -179,17 +181,20 @@ def shop_app(make_app) -> Flask:
 class TestOtherOrigins:
     def test_may_read_nothing_unless_they_are_allowed_to(self, app):
         preflight = {"Origin": SHOP, "Access-Control-Request-Method": "PUT", "Access-Control-Request-Headers": "*"}
+        world_for = admins_worlds(app)
 
         for operation in operations(app):
-            world = admins_world(app)
+            world = world_for(operation)
             call = world.call(operation)
             asked = send(app.test_client(), "OPTIONS", call.path, headers=preflight)
             done = call.send(app.test_client(), token_for(world, operation), headers={"Origin": SHOP})
             assert cors(asked) | cors(done) == set()
 
     def test_that_are_allowed_to_may_read_every_answer(self, shop_app):
+        world_for = admins_worlds(shop_app)
+
         for operation in operations(shop_app):
-            world = admins_world(shop_app)
+            world = world_for(operation)
             for origin, token in ((SHOP, None), (LOCAL, None), (SHOP, token_for(world, operation))):
                 answer = world.call(operation).send(shop_app.test_client(), token, headers={"Origin": origin})
                 assert answer.headers.getlist("Access-Control-Allow-Origin") == [origin]

@@ -15,8 +15,9 @@ from flask.testing import FlaskClient
 
 from aggregator.config import Settings
 from aggregator.services.passwords import hashed
+from tests.apps import NO_SERVICE, apps
 from tests.builders import make_user
-from tests.conftest import NO_SERVICE, apps, migrate, sqlite_url
+from tests.databases import migrate, sqlite_url
 
 TRIES = 200
 WARM_UP = 10

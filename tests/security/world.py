@@ -71,6 +71,12 @@ def admins_world(app: Flask, admin: UUID | None = None) -> World:
     return make_world(app, admin or make_user(app, Role.ADMIN, password_hash=_hash()))
 
 
+def admins_worlds(app: Flask) -> Callable[[Operation], World]:
+    """Gives each operation such a world, in which nobody has changed anything yet; those that only read share one."""
+    read_only = admins_world(app)
+    return lambda operation: read_only if operation.method == "GET" else admins_world(app)
+
+
 def make_world(app: Flask, whose: UUID | None = None) -> World:
     """A world of its own, in which nobody has done anything yet; all that is whose, an admin's, or else the owner's."""
     canary, anothers_name = f"canary-{uuid4().hex}", _name()

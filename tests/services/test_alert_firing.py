@@ -379,10 +379,15 @@ class TestManyAtOnce:
             announce(now)
             return seen["statements"]
 
-        seen = Counter()
-        for engine in (db.engine, app.extensions["reader"]):
-            sa.event.listen(engine, "before_cursor_execute", lambda *_: seen.update(["statements"]))
+        def count(*_: object) -> None:
+            seen.update(["statements"])
+
+        seen, engines = Counter(), (db.engine, app.extensions["reader"])
+        for engine in engines:
+            sa.event.listen(engine, "before_cursor_execute", count)
         few, many = statements(1), statements(6)
+        for engine in engines:
+            sa.event.remove(engine, "before_cursor_execute", count)
 
         assert 0 < many <= few
         assert len(told(app)) == 2 * (1 + 36)

@@ -16,7 +16,7 @@ from aggregator.services.price_reads import Interval, Period, history, trend
 from aggregator.services.price_tables import Kind, tables
 from aggregator.services.retention import Cuts, cuts
 from aggregator.services.roll_ups import Level
-from tests.conftest import BACKENDS
+from tests.databases import BACKENDS
 from tests.evidence_prices import make_series, roll_up
 
 MINUTE, HOUR, DAY, TINY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1), timedelta(microseconds=1)
