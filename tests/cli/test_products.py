@@ -1,13 +1,14 @@
 """flask products: fill the catalogue from the shell."""
 
 import json
+from uuid import uuid4
 
 import pytest
 
 from aggregator.cli import products
-from aggregator.models import Category, Feed, Image, Product, Registration
+from aggregator.models import Category, Feed, Image, Order, Product, Registration
 from aggregator.services import samples
-from tests.builders import make_product, stored
+from tests.builders import make_order, make_product, make_user, stored
 from tests.pictures import read
 
 
@@ -111,7 +112,39 @@ def test_a_count_that_makes_no_sense_is_a_usage_error(app, runner, count):
     assert stored(app, Product) == []
 
 
+class TestStock:
+    def test_prints_every_change_and_what_it_came_to(self, app, runner):
+        product = make_product(app, price=5, stock=10)
+        order = make_order(app, make_user(app), {product: 4})
+        (code,) = [each.code for each in stored(app, Order, Order.id == order)]
+
+        lines = run_stock(runner, str(product)).stdout.splitlines()
+
+        assert [line.split()[1:] for line in lines] == [["initial", "+10", "10"], ["sale", "-4", "6", code]]
+
+    def test_of_a_product_that_never_had_any_is_empty(self, app, runner):
+        assert run_stock(runner, str(make_product(app))).stdout == ""
+
+    def test_of_no_product_is_an_error(self, app, runner):
+        result = run_stock(runner, str(uuid4()))
+
+        assert (result.exit_code, result.stderr) == (1, "Error: There is no such product.\n")
+
+
+def run_stock(runner, *arguments: str):
+    return runner.invoke(args=["products", "stock", *arguments])
+
+
 class TestExport:
+    def test_goes_by_the_name_of_the_file(self, app, runner, tmp_path):
+        make_product(app, name="Lamp")
+        for name, begin in (("a.csv", "id,name,"), ("a.jsonl", '{"id":'), ("a.txt", '{"id":')):
+            self.export(runner, str(tmp_path / name))
+            assert (tmp_path / name).read_text().startswith(begin)
+        self.export(runner, str(tmp_path / "a.csv"), "--format", "jsonl")
+
+        assert (tmp_path / "a.csv").read_text().startswith('{"id":')
+
     def export(self, runner, *arguments: str):
         return runner.invoke(args=["products", "export", *arguments])
 

@@ -230,9 +230,7 @@ class TestEdit:
         assert [order.total for order in stored(app, Order)] == [514]
         assert sorted(ledger(app)[-3:]) == [("edit", -2), ("edit", 1), ("edit", 3)]
 
-    def test_what_stays_or_shrinks_keeps_its_price_and_what_grows_has_todays(
-        self, app, user, lamp, chair, now
-    ):
+    def test_what_stays_or_shrinks_keeps_its_price_and_what_grows_has_todays(self, app, user, lamp, chair, now):
         order = place(user, now, {lamp: 3}).order_id
         edit(app, Product, price=Product.price + 1, name=Product.name + "!")
         change(customer(user), order, now, {lamp: 2, chair: 1})
