@@ -21,7 +21,7 @@ run: runtime ## Install, migrate, and run everything on this machine with some p
 	@$(BIN)/python -m aggregator.cli.demo
 
 test: development ## Install and run all tests, on SQLite and on PostgreSQL (ARGS="-k offers")
-	@$(BIN)/python -m pytest -n auto $(ARGS)
+	@$(BIN)/python -m pytest -n auto --maxschedchunk=8 $(ARGS)
 
 check: development ## Lint, check the format and the types
 	@$(BIN)/python -m ruff check .

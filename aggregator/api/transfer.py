@@ -31,6 +31,7 @@ READERS = {
     **dict.fromkeys((JSON_LINES, "application/jsonl", "application/json-lines"), product_rows.json_rows),
 }
 PROBLEMS = {
+    400: "The body cannot be read",
     413: "The body is too large",
     415: "The body is called neither CSV nor JSON lines",
 }

@@ -38,6 +38,7 @@ class ProductCreateSchema(ProductInputSchema):
     """A new product; it may bring an id of its own."""
 
     id = fields.UUID(metadata={"description": "A UUID that you have chosen; otherwise we choose one."})
+    stock = Integer(minimum=0, maximum=MAX_STOCK, load_default=0)
 
 
 class ProductPatchSchema(ProductInputSchema):

@@ -80,5 +80,5 @@ class OrdersQuerySchema(ListQuerySchema):
     sort = SortText("created_at", "total")
     user_id = fields.UUID(metadata={"description": "Of a user; whoever is no admin sees their own at most."})
     status = fields.Enum(OrderStatus, by_value=fields.String)
-    code = Text(max_length=CODE_LENGTH, metadata={"description": "In small letters or capitals."})
+    code = Text(min_length=1, max_length=CODE_LENGTH, metadata={"description": "In small letters or capitals."})
     created_after = Moment()

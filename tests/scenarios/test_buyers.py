@@ -311,11 +311,11 @@ def test_an_order_that_is_being_edited_is_nobody_elses_until_that_is_done(app, m
     path = f"/orders/{send('POST', '/orders', token, json={'items': [line]})[1]['id']}"
     has_read, other_is_done, move = Event(), Event(), stock.move
 
-    def slowly(quantities: Mapping[UUID, int]) -> Any:
+    def slowly(quantities: Mapping[UUID, int], *held: Mapping[UUID, int]) -> Any:
         if not has_read.is_set():
             has_read.set()
             other_is_done.wait(0.3)  # which it cannot be before this transaction is over
-        return move(quantities)
+        return move(quantities, *held)
 
     def interfere() -> int:
         assert has_read.wait(10)
