@@ -1,6 +1,7 @@
 """Runs jobs by the clock, records each run, and survives whatever a job does."""
 
 import os
+import signal
 import threading
 import time
 import traceback
@@ -48,6 +49,11 @@ def run_job(job: Job, run: Run) -> Summary | None:
     return summary
 
 
+def _leave_signals_to_the_main_thread() -> None:
+    """Let no signal wake this thread: SQLite counts how often it has waited for its turn, not for how long."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+
+
 class Runner:
     """A worker: the clock in the calling thread, each job in a thread of its own and never twice at once."""
 
@@ -59,7 +65,7 @@ class Runner:
         self.name = process_name()
         self.started_at: datetime = utcnow()
         self.ticked_at = time.monotonic()
-        self.threads = ThreadPoolExecutor(len(self.timetable), thread_name_prefix="job")
+        self.threads = ThreadPoolExecutor(len(self.timetable), "job", initializer=_leave_signals_to_the_main_thread)
         self.running: dict[str, tuple[Future[None], Run]] = {}
         self.beaten_at = -BEAT_SECONDS
 
