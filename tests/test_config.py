@@ -495,6 +495,12 @@ def test_the_repr_of_settings_holds_no_secret():
         assert secret not in text
 
 
+def test_a_file_of_sqlite_is_found_from_the_working_directory(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+
+    assert normalized_database_url("sqlite:///data/a.db").database == str(tmp_path / "data" / "a.db")
+
+
 @pytest.mark.parametrize(
     ("given", "used"),
     [
