@@ -174,10 +174,8 @@ def _database_url(env: Env) -> URL | None:
 
 
 def normalized_database_url(text: str) -> URL:
-    """The URL with the driver that is installed; Heroku says postgres://, SQLAlchemy would take psycopg 3.
-
-    A file of SQLite's is found from the working directory, as any other, not from where Flask-SQLAlchemy would look.
-    """
+    """The URL with the driver that is installed; a relative path to a file is one from the working directory."""
+    # Heroku says postgres://, SQLAlchemy would take psycopg 3, and Flask-SQLAlchemy would look elsewhere for the file.
     url = make_url(text.replace("postgres://", "postgresql://", 1))
     if url.get_backend_name() == "sqlite" and url.database and not url.database.startswith((":memory:", "file:")):
         return url.set(database=str(Path(url.database).absolute()))
