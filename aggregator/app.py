@@ -7,7 +7,7 @@ from typing import Any
 
 from alembic.script import ScriptDirectory
 from flask import Flask, Request, Response, request
-from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
 from flask_cors import CORS
 from flask_migrate import Migrate
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -68,13 +68,16 @@ class App(Flask):
 
 
 class Sessions(SecureCookieSessionInterface):
-    """Flask's, but for who brings no cookie nothing is prepared to read one."""
+    """Flask's, but for who brings no cookie, and gets none, nothing is prepared to read or write one."""
 
     def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
         """The session that a cookie brings, or a new one."""
-        return (
-            super().open_session(app, request) if self.get_cookie_name(app) in request.cookies else self.session_class()
-        )
+        return super().open_session(app, request) if "HTTP_COOKIE" in request.environ else self.session_class()
+
+    def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
+        """Tell the browser, where there is something to tell."""
+        if session.accessed or session.modified:
+            super().save_session(app, session, response)
 
 
 def create_app(settings: config.Settings) -> Flask:
@@ -140,10 +143,11 @@ def start() -> Flask:
 
 
 def _secure(response: Response) -> Response:
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Referrer-Policy"] = "no-referrer"
+    headers = response.headers
+    headers.add("X-Content-Type-Options", "nosniff")
+    headers.add("Referrer-Policy", "no-referrer")
+    if not headers.getlist("Content-Security-Policy"):  # what is not a page of ours has no business being one
+        headers.add("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
     if request.is_secure:
-        response.headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
-    # What is not a page of ours has no business being one.
-    response.headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+        headers.add("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
     return response

@@ -7,7 +7,8 @@ from functools import cache
 from typing import Any, NoReturn, cast
 from uuid import UUID
 
-from flask import Flask, Response, g, request
+from flask import Flask, Request, Response, g, request
+from flask.globals import request_ctx
 from flask_jwt_extended import JWTManager, create_access_token, create_refresh_token, decode_token
 from flask_jwt_extended.exceptions import JWTExtendedException
 from jwt.exceptions import ExpiredSignatureError, InvalidTokenError, PyJWTError
@@ -201,17 +202,18 @@ def _seconds(moment: datetime) -> int:
     return int(moment.timestamp())
 
 
-def _who() -> Who | None:
-    """Whom the operation of the request is for."""
-    if request.endpoint is None or request.method == "OPTIONS":
+def _who(asked: Request) -> Who | None:
+    """Whom the operation of a request is for."""
+    if asked.endpoint is None or asked.method == "OPTIONS":
         return Who.EVERYBODY  # there is no such thing, or nothing is done
-    return MAY_CALL.get(operation_id(request.method, request.endpoint))
+    return MAY_CALL.get(operation_id(asked.method, asked.endpoint))
 
 
 def _guard() -> None:
-    who = _who()
+    asked = request_ctx.request
+    who = _who(asked)
     if who is Who.EVERYBODY:
-        request.max_content_length = ANONYMOUS_BODY_BYTES
+        asked.max_content_length = ANONYMOUS_BODY_BYTES
         return
     if who is None:
         raise Forbidden
@@ -255,7 +257,8 @@ def _key_for(header: dict[str, Any], claims: dict[str, Any], key: str) -> str:
 
 
 def _keep_private(response: Response) -> Response:
-    if _who() is not Who.EVERYBODY or request.method not in ("GET", "HEAD", "OPTIONS"):
+    asked = request_ctx.request
+    if asked.method not in ("GET", "HEAD", "OPTIONS") or _who(asked) is not Who.EVERYBODY:
         response.cache_control.clear()
         response.cache_control.no_store = True
     return response

@@ -1,6 +1,7 @@
 """Reading: queries outside of any transaction, run by the driver itself, and kept while nothing is committed."""
 
 from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from threading import Lock
 from typing import Any
@@ -12,10 +13,24 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.exc import DBAPIError
 
 from aggregator.sql import Query, Row, Select
-from aggregator.sql.query import Found, Often
+from aggregator.sql.query import SNAPSHOT, Often
 
 PATIENCE_MS = 100_000
-KEPT_CHARACTERS = 8_000_000  # of text, in each process
+KEPT_CHARACTERS = 32_000_000  # of text, in each process
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Rows that are kept, and the snapshot in which they were there."""
+
+    snapshot: str
+    rows: Sequence[tuple[Any, ...]]
+    epoch: int  # that of KeptReads before they were asked for
+
+    @property
+    def characters(self) -> int:
+        """How much room they take, more or less."""
+        return 1_000 + sum(len(part) for row in self.rows for part in row if isinstance(part, str))
 
 
 class KeptReads:
@@ -26,7 +41,7 @@ class KeptReads:
     """
 
     def __init__(self, characters: int = KEPT_CHARACTERS) -> None:
-        self.epoch = 0
+        self.epoch, self._snapshot = 0, ""
         self._found: LRUCache[Hashable, Found] = LRUCache(characters, lambda found: found.characters)
         self._lock = Lock()
 
@@ -36,16 +51,22 @@ class KeptReads:
             self.epoch += 1
 
     def get(self, key: Hashable) -> Found | None:
-        """What was found when the same was read the last time."""
+        """What was found when the same was read the last time, unless more has been committed since, as others saw."""
         with self._lock:
             found = self._found.get(key)
-            return found if found and found.epoch == self.epoch else None
+        return found if found and (found.epoch, found.snapshot) == (self.epoch, self._snapshot) else None
 
     def put(self, key: Hashable, found: Found) -> None:
         """Keep what was found, unless it is more than there is room for."""
+        self._snapshot = found.snapshot
         if found.characters <= self._found.maxsize:
             with self._lock:
                 self._found[key] = found
+
+    def is_current(self, found: Found, snapshot: str) -> bool:
+        """Whether what was found is what there is, in the snapshot that was the database's a moment ago."""
+        self._snapshot = snapshot
+        return (found.epoch, found.snapshot) == (self.epoch, snapshot)
 
 
 def read(build: Callable[..., Select], *shape: Hashable, **values: Any) -> Sequence[Row]:
@@ -75,13 +96,18 @@ def read_kept(build: Callable[..., Select], *shape: Hashable, **values: Any) -> 
     kept: KeptReads = current_app.extensions["kept_reads"]
     key, epoch = (query, *sorted(values.items())), kept.epoch
     known = kept.get(key)
-    found = Found.of(_read(query, values | {"known": known.snapshot if known else ""}), epoch)
-    if known and found.snapshot == known.snapshot:
-        if kept.epoch == epoch:
-            return known.rows
-        found = Found.of(_read(query, values | {"known": ""}), epoch)
+    if known and kept.is_current(known, read_often(_snapshot)[0][0]):
+        return known.rows
+    rows = _read(query, values)
+    if not rows:
+        return rows
+    found = Found(rows[0][-1], [row[:-1] for row in rows], epoch)
     kept.put(key, found)
     return found.rows
+
+
+def _snapshot() -> Select:
+    return sa.select(SNAPSHOT)
 
 
 def read_at_length(statement: sa.Executable) -> Sequence[sa.RowMapping]:

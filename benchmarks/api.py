@@ -41,9 +41,10 @@ KEPT = Path("/tmp/aggregator-bench-api")  # the path of a socket must be short
 PRODUCTS, SIZES = 100_000, (1_000, 100_000, 1_000_000)
 PAGE = 50
 COLUMNS = ("id", "name", "description", "brand", "price", "stock", "rating")  # of a file to import
-ASKED = 2_000  # products, one after the other
+ASKED = 2_000  # products, one after the other, again and again
 BARE = "bare route of Flask"
 PRODUCT, PAGE_1, NEXT_PAGE, UNCHANGED = "product with its offers", "page of 50", "page of 50 by cursor", "304"
+FIRST_TIME = "product never asked for"  # so that nothing of it can be kept
 GOALS = {PRODUCT: 40, PAGE_1: 30, NEXT_PAGE: 30, UNCHANGED: 55}  # percent of the bare route's answers a second
 
 
@@ -73,7 +74,8 @@ def bare_route(folder: Path) -> Iterator[str]:
 
 def requests_of(url: str, bare: str, ids: list[str]) -> dict[str, tuple[str, list[bytes], int]]:
     """What each kind of request is sent to, and the status that it is to have."""
-    chosen = Random(SEED).sample(ids, ASKED)
+    shuffled = Random(SEED).sample(ids, len(ids))
+    chosen, others = shuffled[:ASKED], shuffled[ASKED:]
     products = [f"/api/v1/products/{id_}" for id_ in chosen]
     known = [request(url, path, If_None_Match=_headers(url + path)["ETag"]) for path in products]
     pages = [f"/api/v1/products?page_size={PAGE}"]
@@ -82,6 +84,7 @@ def requests_of(url: str, bare: str, ids: list[str]) -> dict[str, tuple[str, lis
     return {
         BARE: (bare, [request(bare, f"/bare/{id_}") for id_ in chosen], 200),
         PRODUCT: (url, [request(url, path) for path in products], 200),
+        FIRST_TIME: (url, [request(url, f"/api/v1/products/{id_}") for id_ in others], 200),
         PAGE_1: (url, [request(url, pages[0])], 200),
         NEXT_PAGE: (url, [request(url, path) for path in pages[1:]], 200),
         UNCHANGED: (url, known, 304),

@@ -9,9 +9,9 @@ import sqlalchemy as sa
 from aggregator.database import transaction
 from aggregator.errors import NotFound
 from aggregator.models import Product
-from aggregator.reading import KeptReads, read, read_kept, read_often
+from aggregator.reading import Found, KeptReads, read, read_kept, read_often
 from aggregator.services import catalog_reads
-from aggregator.sql.query import MAX_PREPARED, Found
+from aggregator.sql.query import MAX_PREPARED
 from tests.builders import edit, make_product
 from tests.test_database import _stocks, kill_connections, set_stock
 

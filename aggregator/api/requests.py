@@ -3,11 +3,12 @@
 import re
 import time
 from collections.abc import Callable
+from secrets import token_hex
 from typing import Any
-from uuid import uuid4
 
 import structlog
 from flask import Flask, Response, g, request
+from flask.globals import request_ctx
 
 from aggregator.auth import principal
 from aggregator.services.catalog_reads import version_in
@@ -24,21 +25,21 @@ def init_app(app: Flask, write_line: Callable[..., None]) -> None:
 
 
 def _begin() -> None:
-    given = request.headers.get(REQUEST_ID, "")
-    g.request_id = given if _acceptable(given) else str(uuid4())
-    structlog.contextvars.clear_contextvars()
-    structlog.contextvars.bind_contextvars(request_id=g.request_id)
-    g.started = time.perf_counter()
+    given = request_ctx.request.environ.get("HTTP_X_REQUEST_ID", "")
+    id_ = given if _acceptable(given) else token_hex(16)
+    structlog.contextvars.bind_contextvars(request_id=id_)
+    g.begun = (id_, time.perf_counter())
 
 
 def _end(response: Response, write_line: Callable[..., None]) -> Response:
-    response.headers[REQUEST_ID] = g.request_id
+    asked, (id_, began) = request_ctx.request, g.begun
+    response.headers.add(REQUEST_ID, id_)
     write_line(
-        request.method,
-        request.path,
-        request_id=g.request_id,
+        asked.method,
+        asked.path,
+        request_id=id_,
         status=response.status_code,
-        ms=round(1000 * (time.perf_counter() - g.started), 1),
+        ms=round(1000 * (time.perf_counter() - began), 1),
         **({"user_id": str(principal().user_id)} if "principal" in g else {}),
     )
     return response

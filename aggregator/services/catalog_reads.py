@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from aggregator.errors import NotFound
 from aggregator.models import Category, Feed, Offer, Product
-from aggregator.reading import read_kept, read_often
+from aggregator.reading import read_kept
 from aggregator.services.image_reads import images_json
 from aggregator.services.offer_reads import OPEN, offer_json
 from aggregator.sql import Select, id_parameter, json_array, json_object, json_one, json_time
@@ -67,7 +67,7 @@ def find(product_id: UUID) -> Document:
 
 def tag(product_id: UUID) -> str:
     """The tag of a product's JSON, for less than the whole costs. NotFound if there is none."""
-    rows = read_often(_state, id=str(product_id))
+    rows = read_kept(_state, id=str(product_id))
     if not rows:
         raise NotFound("There is no such product.")
     return _tag(*tuple(rows[0]))

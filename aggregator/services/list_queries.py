@@ -101,9 +101,12 @@ def parts_of(listing: Listing, sort: Sort = ()) -> Sequence[Part]:
     return [Part(listing, sort, downwards, by), Part(listing, sort[1:], downwards, by, has_value=False)]
 
 
-def rows(part: Part, shape: Shape, after: bool, limit: int) -> Select:
-    """The first rows of a part, or those after the marks of a row: the JSON, and the marks for a cursor."""
-    statement = _shown(part, part.listing.source).where(*part.conditions(shape))
+def rows(part: Part, shape: Shape, after: bool, limit: int, whole: Part | None = None) -> Select:
+    """The first rows of a part, or those after the marks of a row: a number, the JSON, and the marks for a cursor.
+
+    The number says how many rows the whole has, up to a limit; null where nothing is to be counted along.
+    """
+    statement = _shown(part, part.listing.source, whole).where(*part.conditions(shape))
     if after:
         statement = statement.where(following(part.order))
     # Written out: PostgreSQL plans for a parameter as if it might be a tenth of the table.
@@ -143,9 +146,10 @@ def count_rows(part: Part, shape: Shape) -> Select:
     return sa.select(sa.func.count()).select_from(some.limit(sa.bindparam("at_most", type_=sa.Integer)).subquery())
 
 
-def _shown(part: Part, source: sa.FromClause) -> Select:
+def _shown(part: Part, source: sa.FromClause, whole: Part | None = None) -> Select:
+    number = count_rows(whole, ()).scalar_subquery() if whole else sa.null()
     marks = [_as_json(column) for column, _ in part.order]
-    return sa.select(sa.cast(part.listing.document(), sa.Text), *marks).select_from(source)
+    return sa.select(number, sa.cast(part.listing.document(), sa.Text), *marks).select_from(source)
 
 
 def _as_json(value: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:

@@ -35,29 +35,38 @@ class _Query:
     parts: Sequence[Part]
     walk: bool  # there should be enough to show among the first that come
 
+    @property
+    def is_kept(self) -> bool:
+        """Whether there is one plan for it: that for a filter depends on how much of the list it leaves."""
+        return not self.shape
+
     def first(self, number: int, limit: int, offset: int = 0) -> Sequence[Row]:
         """Rows of a part, from its beginning or from further on."""
+        part = self.parts[number]
         if offset:
-            return read(far_rows, self.parts[number], self.shape, limit=limit, offset=offset, **self.values)
-        return self._near(number, False, limit)
+            return read(far_rows, part, self.shape, limit=limit, offset=offset, **self.values)
+        if self.is_kept:  # counted along: one way to the database is shorter than two
+            (whole,) = parts_of(part.listing)
+            return read_kept(rows, part, (), False, limit, whole, at_most=COUNTED + 1)
+        return self._near(number, False, limit, self.values)
 
     def after(self, number: int, limit: int, marks: Sequence[Any]) -> Sequence[Row]:
         """Rows of a part that come after the one with these marks."""
-        return self._near(number, True, limit, **{f"after_{index}": mark for index, mark in enumerate(marks)})
+        values = {**{f"after_{index}": mark for index, mark in enumerate(marks)}, **self.values}
+        if self.is_kept:
+            return read_kept(rows, self.parts[number], (), True, limit, **values)
+        return self._near(number, True, limit, values)
 
-    def _near(self, number: int, after: bool, limit: int, **marks: Any) -> Sequence[Row]:
-        part, values = self.parts[number], {**marks, **self.values}
-        if not self.shape:  # the plan for a filter depends on how much of the list it leaves; this is always the same
-            return read_kept(rows, part, self.shape, after, limit, **values)
+    def _near(self, number: int, after: bool, limit: int, values: Mapping[str, Any]) -> Sequence[Row]:
         if self.walk:
-            found = read(walked_rows, part, self.shape, after, limit, **values)
+            found = read(walked_rows, self.parts[number], self.shape, after, limit, **values)
             if len(found) == limit:
                 return found
-        return read(rows, part, self.shape, after, limit, **values)
+        return read(rows, self.parts[number], self.shape, after, limit, **values)
 
     def count(self, part: Part, at_most: int) -> int:
         """How many things there are in a part, or so many if there are more."""
-        run = read if self.shape else read_kept
+        run = read_kept if self.is_kept else read
         number: int = run(count_rows, part, self.shape, at_most=at_most, **self.values)[0][0]
         return number
 
@@ -86,8 +95,8 @@ def page(
     shown, rest = found[:size], found[size:]
     total, is_counted = (None, True) if cursor is not None else _total(query, listings, offset, shown, bool(rest))
     return Page(
-        "[" + ",".join([row[0] for _, row in shown]) + "]",
-        encode_cursor([*shown[-1][0], *shown[-1][1][1:]]) if rest else None,
+        "[" + ",".join([row[1] for _, row in shown]) + "]",
+        encode_cursor([*shown[-1][0], *shown[-1][1][2:]]) if rest else None,
         total,
         is_counted,
     )
@@ -136,12 +145,18 @@ def _total(query: _Query, listings: Sequence[Listing], offset: int, shown: _Foun
         return min(total, COUNTED), total <= COUNTED
     if query.walk and is_more:
         return min(offset + len(shown) + 1, COUNTED), False
+    counted_along = shown[0][1][0] if shown else None
+    total = counted_along or _counted(query, listings)
+    return min(total, COUNTED), total <= COUNTED
+
+
+def _counted(query: _Query, listings: Sequence[Listing]) -> int:
     total = 0
     for listing in listings:
         if total <= COUNTED:
             (whole,) = parts_of(listing)
             total += query.count(whole, COUNTED + 1 - total)
-    return min(total, COUNTED), total <= COUNTED
+    return total
 
 
 def containing(text: str) -> str:

@@ -5,7 +5,6 @@ SQLAlchemy builds and compiles them; to run them through it costs several times 
 
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from itertools import count
 from typing import Any
@@ -22,12 +21,7 @@ MAX_PREPARED = 100  # of a connection, which keeps each plan until then
 OUTDATED = {"26000", "0A000"}  # what was prepared is there no more, or finds other columns since a migration
 # Two transactions see the same where their snapshots are the same: the first number that was not given to a transaction
 # yet, and those of the transactions that had not ended. Another server may give out those numbers again.
-# Where it is the known one, the query is not even begun; without OFFSET 0 PostgreSQL would look at that afterwards.
-UNLESS_KNOWN = """
-SELECT concat(pg_current_snapshot(), ' ', pg_postmaster_start_time()), found.* FROM (VALUES (1)) AS once LEFT JOIN (
-  SELECT true AS is_there, query.* FROM ({}) AS query
-  WHERE concat(pg_current_snapshot(), ' ', pg_postmaster_start_time()) <> %(known)s OFFSET 0
-) AS found ON true"""
+SNAPSHOT = sa.literal_column("(SELECT concat(pg_current_snapshot(), ' ', pg_postmaster_start_time()))", sa.Text)
 _numbers = count(1)
 
 
@@ -36,42 +30,21 @@ class Often(Enum):
 
     NO = 0
     PREPARED = 1  # its plan is kept, because that is always the same
-    KEPT = 2  # what it finds is kept as well, while nothing is committed
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What a query that is kept has found, and the snapshot in which that was there."""
-
-    snapshot: str
-    rows: Sequence[Row]
-    epoch: int  # that of KeptReads before it was asked for
-
-    @classmethod
-    def of(cls, rows: Sequence[Row], epoch: int) -> "Found":
-        """What the rows of such a query say; there are none of them where the snapshot is the known one."""
-        return cls(rows[0][0], [row[2:] for row in rows if row[1]], epoch)
-
-    @property
-    def characters(self) -> int:
-        """How much room it takes, more or less."""
-        return 1_000 + sum(len(part) for row in self.rows for part in row if isinstance(part, str))
+    KEPT = 2  # what it finds is kept as well, and so it says in which snapshot that was, in a last column
 
 
 class Query:
     """A query for the database of an engine."""
 
     def __init__(self, engine: Engine, statement: Select, often: Often = Often.NO) -> None:
-        compiled = statement.compile(engine)
+        on_postgresql = engine.dialect.name == "postgresql"
+        self.is_kept = often is Often.KEPT and on_postgresql
+        compiled = (statement.add_columns(SNAPSHOT) if self.is_kept else statement).compile(engine)
         assert isinstance(compiled, SQLCompiler)
         self.text, self._constants = compiled.string, compiled.params
         self._places = compiled.positiontup
         self._row: Callable[[Iterable[Any]], Row] | None = None
         self._prepare = self._execute = ""
-        on_postgresql = engine.dialect.name == "postgresql"
-        self.is_kept = often is Often.KEPT and on_postgresql
-        if self.is_kept:
-            self.text, self._constants = UNLESS_KNOWN.format(self.text), {**self._constants, "known": ""}
         if often is not Often.NO and on_postgresql:
             name, places = f"query_{next(_numbers)}", list(self._constants)
             self._prepare = f"PREPARE {name} AS " + self.text % {key: f"${i}" for i, key in enumerate(places, 1)}
