@@ -119,7 +119,9 @@ def without_secrets(facts: Mapping[str, Any], _: object = None) -> dict[str, Any
 
 def redacted(text: str) -> str:
     """The text without what looks like a secret in it."""
-    return str(_redacted(text))
+    if not any(map(text.casefold().__contains__, HINTS)):
+        return text
+    return SECRET_TEXT.sub(lambda match: f"{match['word'] or match['user'] or match['row'] or ''}{HIDDEN}", text)
 
 
 def _redacted(value: Any) -> Any:
@@ -129,7 +131,4 @@ def _redacted(value: Any) -> Any:
         return without_secrets(value)
     if isinstance(value, list | tuple):
         return [_redacted(element) for element in value]
-    text = str(value)
-    if not any(map(text.casefold().__contains__, HINTS)):
-        return text
-    return SECRET_TEXT.sub(lambda match: f"{match['word'] or match['user'] or match['row'] or ''}{HIDDEN}", text)
+    return redacted(str(value))

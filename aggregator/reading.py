@@ -76,12 +76,14 @@ def read(build: Callable[..., Select], *shape: Hashable, **values: Any) -> Seque
     once for each shape. A dead connection is noticed by the query itself: it may be repeated, and that costs
     less than a ping before each.
     """
-    return _read(_query(_reader(), build, shape, Often.NO), values)
+    engine = _reader()
+    return _read(engine, _query(engine, build, shape, Often.NO), values)
 
 
 def read_often(build: Callable[..., Select], *shape: Hashable, **values: Any) -> Sequence[Row]:
     """As read(), for a query that is asked all the time, and whose best plan is the same whatever the values."""
-    return _read(_query(_reader(), build, shape, Often.PREPARED), values)
+    engine = _reader()
+    return _read(engine, _query(engine, build, shape, Often.PREPARED), values)
 
 
 def read_kept(build: Callable[..., Select], *shape: Hashable, **values: Any) -> Sequence[Row]:
@@ -90,15 +92,17 @@ def read_kept(build: Callable[..., Select], *shape: Hashable, **values: Any) -> 
     The query may depend on nothing but the data and its values, so not on the time. On SQLite, where to read is a call
     and no journey, it is read_often().
     """
-    query = _query(_reader(), build, shape, Often.KEPT)
+    extensions = current_app.extensions
+    engine: Engine = extensions["reader"]
+    query = _query(engine, build, shape, Often.KEPT)
     if not query.is_kept:
-        return _read(query, values)
-    kept: KeptReads = current_app.extensions["kept_reads"]
+        return _read(engine, query, values)
+    kept: KeptReads = extensions["kept_reads"]
     key, epoch = (query, *sorted(values.items())), kept.epoch
     known = kept.get(key)
-    if known and kept.is_current(known, read_often(_snapshot)[0][0]):
+    if known and kept.is_current(known, _read(engine, _query(engine, _snapshot, (), Often.PREPARED), {})[0][0]):
         return known.rows
-    rows = _read(query, values)
+    rows = _read(engine, query, values)
     if not rows:
         return rows
     found = Found(rows[0][-1], [row[:-1] for row in rows], epoch)
@@ -139,17 +143,17 @@ def _query(engine: Engine, build: Callable[..., Select], shape: tuple[Hashable, 
     return Query(engine, build(*shape), often)
 
 
-def _read(query: Query, values: dict[str, Any]) -> Sequence[Row]:
+def _read(engine: Engine, query: Query, values: dict[str, Any]) -> Sequence[Row]:
     try:
-        return _run(query, values)
+        return _run(engine, query, values)
     except DBAPIError as error:
         if not error.connection_invalidated:
             raise
-        return _run(query, values)
+        return _run(engine, query, values)
 
 
-def _run(query: Query, values: dict[str, Any]) -> Sequence[Row]:
-    engine, connection = _reader(), None
+def _run(engine: Engine, query: Query, values: dict[str, Any]) -> Sequence[Row]:
+    connection = None
     try:
         connection = engine.raw_connection()
         return query.run(connection, connection.info, values)

@@ -121,7 +121,11 @@ def served(server: PostgresServer, database: str, rounds: int, seconds: float) -
 
 
 def measured(kinds: dict[str, tuple[str, list[bytes], int]], rounds: int, seconds: float) -> dict[str, list[Load]]:
-    """What each kind of request comes to, in rounds, because the speed of a shared machine drifts."""
+    """What each kind of request comes to, in many short rounds.
+
+    The speed of a shared machine drifts, and each round has new connections, because gunicorn's workers take them as they
+    come: now and then one of them gets them all.
+    """
     loads: dict[str, list[Load]] = {name: [] for name in kinds}
     for url, requests, status in kinds.values():
         put_under_load(url, requests, status, seconds=1)
@@ -263,8 +267,8 @@ def _imported(env: dict[str, str], file: Path) -> tuple[float, float]:
 def main() -> None:
     """Run all of it, or a part."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=3.0)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--seconds", type=float, default=1.0)
     parser.add_argument("--only", choices=["served", "growth", "imports"])
     options = parser.parse_args()
     logging.disable(logging.INFO)

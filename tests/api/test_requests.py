@@ -2,9 +2,9 @@
 
 import io
 import json
+import re
 import sys
 from collections.abc import Callable
-from uuid import UUID
 
 import pytest
 
@@ -37,7 +37,7 @@ class TestRequestId:
     def test_any_other_is_replaced(self, client, given):
         replaced = client.get("/healthz", headers={"X-Request-ID": given}).headers["X-Request-ID"]
 
-        assert str(UUID(replaced)) == replaced
+        assert re.fullmatch("[0-9a-f]{32}", replaced)
 
     def test_each_request_has_its_own(self, client):
         first, second = (client.get("/healthz").headers["X-Request-ID"] for _ in range(2))
