@@ -107,6 +107,16 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc]
             return decorator
         return lambda view: decorator(self.problems(BODY_PROBLEMS[location])(view))
 
+    def alt_response(self, status_code: Any, *args: Any, **kwargs: Any) -> Callable[[View], View]:
+        """flask-smorest's; but what is only documented is not gone through with each call."""
+        decorator = super().alt_response(status_code, *args, **kwargs)
+
+        def document(view: View) -> View:
+            view._apidoc = decorator(view)._apidoc  # type: ignore[attr-defined] # where it keeps what it documents
+            return view
+
+        return document
+
     def problems(self, descriptions: Mapping[int, str]) -> Callable[[View], View]:
         """Document the statuses with which a view may answer instead, and why."""
 
