@@ -29,7 +29,7 @@ class SearchWord(Base):
 
     __tablename__ = "search_words"
     __table_args__ = (
-        sa.Index(None, "word", "place", "product_id"),
+        sa.Index(None, "word", "place", postgresql_include=["product_id"]),  # on SQLite, it is always included
         no_longer_than("word", WORD_LENGTH),
         {"sqlite_with_rowid": False},
     )

@@ -6,20 +6,20 @@ different things, and rank them differently.
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
 from typing import Any
 from unicodedata import combining, normalize
 from uuid import UUID
 
 import sqlalchemy as sa
 
-from aggregator.database import db, dialect
+from aggregator.database import db
 from aggregator.models import Place, Product, SearchWord
 from aggregator.models.base import table_of
 from aggregator.models.search import WORD_LENGTH
 from aggregator.reading import read
-from aggregator.sql import Rows, Select, insert_of
+from aggregator.sql import Select, store
 
+COLUMNS = ("product_id", "word", "place")
 MAX_WORDS = 8  # of a query; what comes after them is left out
 MAX_INDEXED = 500  # of a product: the first ones
 LAST = "q_last"
@@ -38,10 +38,7 @@ def words(text: str) -> list[str]:
 
 def index(products: Iterable[Mapping[str, Any]]) -> None:
     """Have new products found by what their names, brands and descriptions say."""
-    found = [(id, word, place) for product in products for id, word, place in rows_of(product)]
-    if found:
-        rows, statement = _add(dialect())
-        db.session.connection().execute(statement, rows.parameters(*zip(*found, strict=True)))
+    store(db.session.connection(), table_of(SearchWord), COLUMNS, [row for each in products for row in rows_of(each)])
 
 
 def index_again(products: Iterable[Mapping[str, Any]]) -> None:
@@ -55,11 +52,6 @@ def forget(product_ids: Sequence[UUID]) -> None:
     """Have products found no more."""
     if product_ids:
         db.session.execute(sa.delete(SearchWord).where(SearchWord.product_id.in_(product_ids)))
-
-
-@cache
-def _add(dialect: str) -> tuple[Rows, sa.Executable]:
-    return insert_of(table_of(SearchWord), dialect, ("product_id", "word", "place"))
 
 
 def rows_of(product: Mapping[str, Any]) -> list[tuple[str, str, int]]:

@@ -11,7 +11,7 @@ from aggregator.sql.pieces import (
     upsert,
 )
 from aggregator.sql.query import Query, Row, Select
-from aggregator.sql.rows import Rows, insert_of
+from aggregator.sql.rows import Rows, insert_of, store
 
 __all__ = [
     "Query",
@@ -30,6 +30,7 @@ __all__ = [
     "moment_of",
     "moment_parameter",
     "now_plus",
+    "store",
     "sum_of_products",
     "upsert",
 ]
