@@ -1,5 +1,6 @@
 """Logs: one line for each thing that happened, as JSON or for the eye, without a secret in it."""
 
+import json
 import logging
 import re
 import sys
@@ -103,8 +104,11 @@ def _renderer(log_format: str) -> Processor:
     return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), timestamp_key="ts")
 
 
-def _json(event: EventDict, **options: Any) -> str:
-    return orjson.dumps(event, options["default"], orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATETIME).decode()
+def _json(event: EventDict, default: Callable[[Any], Any]) -> str:
+    try:
+        return orjson.dumps(event, default, orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATETIME).decode()
+    except TypeError:  # of half a character, or of a number that is too long
+        return json.dumps(event, default=default)
 
 
 def redact(_: WrappedLogger, __: str, event: EventDict) -> EventDict:

@@ -54,6 +54,14 @@ class TestForm:
         assert line.pop("ts").endswith("Z")
         assert line == {"level": "info", "logger": "tests", "event": "product created", "product_id": "p1", "ms": 1.5}
 
+    @pytest.mark.parametrize("odd", ["half a \ud83d", 2**70, {1: "a"}, {"set"}, object, b"\xff"])
+    def test_whatever_the_facts_are_there_is_a_line(self, lines, odd):
+        log.info("odd", fact=odd)
+
+        (line,) = lines()
+        assert line["event"] == "odd"
+        assert "fact" in line
+
     def test_libraries_log_in_the_same_form(self, lines):
         logging.getLogger("gunicorn.error").warning("worker %s died", 7)
 
