@@ -16,7 +16,7 @@ from aggregator.models.types import TIMESTAMP_FORMAT
 from aggregator.services import alert_history, price_reads, webhooks
 from aggregator.services.alert_history import Answers, Question
 from aggregator.services.alert_rules import Movement, Past, Watch, goes_off, lacks_extreme
-from aggregator.services.alert_watches import Subjects, Watches, state, store, watching
+from aggregator.services.alert_watches import Concern, Watches, state, store, watching
 from aggregator.services.changes import Recorded
 from aggregator.services.outbox import Message
 
@@ -33,11 +33,11 @@ TEXTS = {
 Fired = list[tuple[Watch, Movement]]
 
 
-def set_off(changes: Sequence[Recorded], subjects: Subjects, currency: str) -> list[Message]:
-    """What is to be told of changes, which come in their order and are about subjects, to those whose alerts go off."""
+def set_off(changes: Sequence[Recorded], concern: Concern, currency: str) -> list[Message]:
+    """What is to be told of changes, which come in their order and concern some alerts, to those whose go off."""
     _retire([change.product_id for change in changes if change.kind is ChangeKind.DELETED])
     moved = movements(changes)
-    watches = watching(subjects)
+    watches = watching(concern)
     everybody = list(chain.from_iterable(watches.values()))
     before = [state(watch) for watch in everybody]
     fired = _fired(moved, watches)

@@ -20,9 +20,9 @@ ALERTS, STATES = table_of(Alert), table_of(AlertState)
 WISH = ("user_id", "kind", "target", "basis_points", "direction", "days", "cooldown_seconds", "by_mail", "by_webhook")
 STATE = ("base_price", "fired_price", "cheapest", "extreme", "extreme_at", "fired_at")
 
+NO_LIMIT = 2**62
+
 Watches = dict[UUID, list[Watch]]
-
-
 Load = tuple[int, int]  # what an announcement comes to at most: alerts that look at a movement, and messages
 
 
@@ -50,14 +50,32 @@ def subjects_of(movements: Sequence[Movement]) -> Subjects:
     return Subjects(moved, within)
 
 
-def loads(movements: Sequence[Movement], subjects: Subjects) -> dict[int, Load]:
-    """What movements come to at most, by their numbers."""
+@dataclass(frozen=True)
+class Concern:
+    """The alerts that movements may set off, locked against edits, and what the movements are about."""
+
+    subjects: Subjects
+    alerts: Sequence[Any]
+
+    def loads(self, movements: Sequence[Movement]) -> dict[int, Load]:
+        """What the movements come to at most, by their numbers."""
+        counted: dict[tuple[UUID, bool], Load] = {}
+        for alert in self.alerts:
+            key = (alert.product_id or alert.category_id, alert.kind is AlertKind.CHEAPEST_OFFER)
+            watches, messages = counted.get(key, (0, 0))
+            counted[key] = (watches + 1, messages + alert.by_mail + alert.hooks)
+        return {movement.number: _load(movement, self.subjects, counted) for movement in movements}
+
+
+def concern_of(movements: Sequence[Movement], at_most: int | None = None) -> Concern | None:
+    """The alerts that movements concern; None where there are more than so many."""
+    subjects = subjects_of(movements)
     if not subjects.moved:
-        return {}
-    rows, statement = _count(dialect())
-    found = db.session.connection().execute(statement, subjects.parameters(rows))
-    counted = {(id, bool(compares)): (watches, int(messages)) for id, compares, watches, messages in found}
-    return {movement.number: _load(movement, subjects, counted) for movement in movements}
+        return Concern(subjects, [])
+    rows, statement = _concerned(dialect())
+    limit = {"limit": NO_LIMIT if at_most is None else at_most + 1}
+    alerts = db.session.connection().execute(statement, subjects.parameters(rows) | limit).all()
+    return None if at_most is not None and len(alerts) > at_most else Concern(subjects, alerts)
 
 
 def _load(movement: Movement, subjects: Subjects, counted: Mapping[tuple[UUID, bool], Load]) -> Load:
@@ -69,25 +87,22 @@ def _load(movement: Movement, subjects: Subjects, counted: Mapping[tuple[UUID, b
     return watches, messages
 
 
-def watching(subjects: Subjects) -> Watches:
-    """The alerts that movements may set off, by the product, locked against edits."""
-    if not subjects.moved:
-        return {}
-    rows, statement = _concerned(dialect())
-    alerts = db.session.connection().execute(statement, subjects.parameters(rows)).all()
+def watching(concern: Concern) -> Watches:
+    """The alerts that movements may set off, by the product, as far as they have come."""
+    subjects = concern.subjects
     pairs = [
         (alert, product_id)
-        for alert in alerts
+        for alert in concern.alerts
         for product_id in _watched(alert, subjects.within)
         if alert.kind is AlertKind.CHEAPEST_OFFER or subjects.moved[product_id]
     ]
     states = _states(pairs)
     watches: Watches = {}
-    for alert, product_id in pairs:
+    for number, (alert, product_id) in enumerate(pairs):
         wish = {name: getattr(alert, name) for name in WISH}
         if not alert.can_be_told:  # it goes along all the same, so that it knows where it is when it can
             wish |= {"by_mail": False, "by_webhook": False}
-        state = states.get((alert.id, product_id), {})
+        state = states.get(number, {})
         watch = Watch(id=alert.id, product_id=product_id, since_number=alert.since_number, **wish, **state)
         watches.setdefault(product_id, []).append(watch)
     return watches
@@ -144,19 +159,6 @@ def _of_subjects(dialect: str) -> tuple[Rows, sa.ColumnElement[bool]]:
 def _concerned(dialect: str) -> tuple[Rows, sa.Executable]:
     rows, are_concerned = _of_subjects(dialect)
     columns = ("id", "product_id", "category_id", "since_number", *WISH)
-    return rows, (
-        sa.select(*(ALERTS.c[name] for name in columns), User.active.label("can_be_told"))
-        .join_from(ALERTS, User, User.id == ALERTS.c.user_id)
-        .where(are_concerned)
-        .order_by(ALERTS.c.id)
-        .with_for_update(of=ALERTS)
-    )
-
-
-@cache
-def _count(dialect: str) -> tuple[Rows, sa.Executable]:
-    """Of each product and category, of those that compare offers and of the others: the alerts, and their messages."""
-    rows, are_concerned = _of_subjects(dialect)
     hooks = (
         sa.select(sa.func.count())
         .select_from(Webhook)
@@ -165,15 +167,15 @@ def _count(dialect: str) -> tuple[Rows, sa.Executable]:
         .correlate(ALERTS)
         .scalar_subquery()
     )
-    messages = sa.case((ALERTS.c.by_mail, 1), else_=0) + sa.case((ALERTS.c.by_webhook, hooks), else_=0)
-    each = sa.select(
-        sa.func.coalesce(ALERTS.c.product_id, ALERTS.c.category_id).label("subject"),
-        sa.case((ALERTS.c.kind == AlertKind.CHEAPEST_OFFER, 1), else_=0).label("compares"),
-        messages.label("messages"),
+    told = sa.case((ALERTS.c.by_webhook, hooks), else_=0).label("hooks")
+    return rows, (
+        sa.select(*(ALERTS.c[name] for name in columns), User.active.label("can_be_told"), told)
+        .join_from(ALERTS, User, User.id == ALERTS.c.user_id)
+        .where(are_concerned)
+        .order_by(ALERTS.c.id)
+        .limit(sa.bindparam("limit", type_=sa.BigInteger))
+        .with_for_update(of=ALERTS)
     )
-    alert = each.where(are_concerned).subquery("alert").c
-    columns = (alert.subject, alert.compares)
-    return rows, sa.select(*columns, sa.func.count(), sa.func.sum(alert.messages)).group_by(*columns)
 
 
 def _watched(alert: Any, within: dict[UUID, set[UUID]]) -> list[UUID]:
@@ -183,21 +185,23 @@ def _watched(alert: Any, within: dict[UUID, set[UUID]]) -> list[UUID]:
     return [product_id for product_id, category_ids in within.items() if alert.category_id in category_ids]
 
 
-def _states(pairs: Sequence[tuple[Any, UUID]]) -> dict[tuple[UUID, UUID], dict[str, Any]]:
+def _states(pairs: Sequence[tuple[Any, UUID]]) -> dict[int, dict[str, Any]]:
+    """How far the alerts of pairs have come, by the place of the pair."""
     if not pairs:
         return {}
     rows, statement = _known(dialect())
-    columns = zip(*((str(alert.id), str(product_id)) for alert, product_id in pairs), strict=True)
-    found = db.session.connection().execute(statement, rows.parameters(*columns)).mappings()
-    return {(row["alert_id"], row["product_id"]): {name: row[name] for name in STATE} for row in found}
+    columns = zip(*((n, str(alert.id), str(product_id)) for n, (alert, product_id) in enumerate(pairs)), strict=True)
+    found = db.session.connection().execute(statement, rows.parameters(*columns))
+    return {number: dict(zip(STATE, state, strict=True)) for number, *state in found}
 
 
 @cache
 def _known(dialect: str) -> tuple[Rows, sa.Executable]:
-    rows = Rows(dialect, alert_id=GUID(), product_id=GUID())
+    rows = Rows(dialect, number=sa.Integer(), alert_id=GUID(), product_id=GUID())
     pair = rows.columns
     same = sa.and_(STATES.c.alert_id == pair.alert_id, STATES.c.product_id == pair.product_id)
-    return rows, sa.select(STATES).join_from(rows.table, STATES, same)
+    state = (STATES.c[name] for name in STATE)
+    return rows, sa.select(pair.number, *state).join_from(rows.table, STATES, same)
 
 
 @cache

@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from aggregator.database import db
 from aggregator.models import ChangeKind, Event, Subscription, User, Webhook
 from aggregator.models.types import TIMESTAMP_FORMAT
-from aggregator.services import alert_firing, alert_watches, changes, outbox, webhooks
-from aggregator.services.alert_watches import Subjects, subjects_of
+from aggregator.services import alert_firing, changes, outbox, webhooks
+from aggregator.services.alert_watches import Concern, concern_of
 from aggregator.services.changes import Recorded
 from aggregator.services.outbox import Message
 
@@ -18,6 +18,7 @@ READER = "announcements"
 # Of one transaction. It holds what it has locked, and on PostgreSQL each of its statements has ten seconds.
 CHANGES_AT_ONCE = 500
 WATCHES_AT_ONCE = MESSAGES_AT_ONCE = 5_000
+ALERTS_AT_ONCE = 4 * WATCHES_AT_ONCE  # locked: some of them may be left for the next transaction
 EVENTS = {ChangeKind.CREATED: Event.PRODUCT_CREATED, ChangeKind.OFFERS: Event.OFFERS_CHANGED}
 
 
@@ -32,10 +33,11 @@ def announce(currency: str, now: datetime) -> tuple[int, int]:
     All of it is one transaction. Whoever dies in the middle has read nothing and told nobody. There are none for
     whoever comes while somebody else is at it.
     """
-    found, subjects = _as_many_as_fit(changes.unread(READER, CHANGES_AT_ONCE))
-    if not found:
+    unread = changes.unread(READER, CHANGES_AT_ONCE)
+    if not unread:
         return 0, 0
-    messages = alert_firing.set_off(found, subjects, currency)
+    found, concern = _as_many_as_fit(unread)
+    messages = alert_firing.set_off(found, concern, currency)
     for kind, event in EVENTS.items():
         messages += _messages(event, [change for change in found if change.kind is kind])
     queued = outbox.queue(messages, now)
@@ -43,19 +45,33 @@ def announce(currency: str, now: datetime) -> tuple[int, int]:
     return len(found), queued
 
 
-def _as_many_as_fit(found: Sequence[Recorded]) -> tuple[Sequence[Recorded], Subjects]:
-    """The first of some changes, as many as one transaction can tell of, one at least; and what they are about."""
-    moved = alert_firing.movements(found)
-    subjects = subjects_of(moved)
-    loads, subscribers = alert_watches.loads(moved, subjects), _subscribers() if found else {}
+def _as_many_as_fit(found: Sequence[Recorded]) -> tuple[Sequence[Recorded], Concern]:
+    """The first of some changes, as many as one transaction can tell of, one at least; and the alerts they concern."""
+    if len(found) == 1:
+        return found, _concern_of(found)
+    concern = concern_of(alert_firing.movements(found), ALERTS_AT_ONCE)
+    if concern is None:
+        return _as_many_as_fit(found[: len(found) // 2])
+    fitting = _fitting(found, concern)
+    return (found, concern) if len(fitting) == len(found) else (fitting, _concern_of(fitting))
+
+
+def _concern_of(found: Sequence[Recorded]) -> Concern:
+    concern = concern_of(alert_firing.movements(found))
+    assert concern is not None
+    return concern
+
+
+def _fitting(found: Sequence[Recorded], concern: Concern) -> Sequence[Recorded]:
+    loads, subscribers = concern.loads(alert_firing.movements(found)), _subscribers()
     watches = messages = 0
     for count, change in enumerate(found):
         event = EVENTS.get(change.kind)
         load = loads.get(change.number, (0, 0))
         watches, messages = watches + load[0], messages + load[1] + (subscribers.get(event, 0) if event else 0)
         if count and (watches > WATCHES_AT_ONCE or messages > MESSAGES_AT_ONCE):
-            return found[:count], subjects_of(alert_firing.movements(found[:count]))
-    return found, subjects
+            return found[:count]
+    return found
 
 
 def _subscribers() -> dict[Event, int]:

@@ -104,6 +104,7 @@ class TestAnnounce:
             ({"MESSAGES_AT_ONCE": 8}, 2),  # and come to three messages, beside the one of the webhook itself
             ({"MESSAGES_AT_ONCE": 1}, 1),  # but one change has to be announced
             ({"CHANGES_AT_ONCE": 4}, 4),
+            ({"ALERTS_AT_ONCE": 1}, 1),  # that are locked: as many as one change concerns
         ],
     )
     def test_reads_fewer_changes_where_there_is_much_to_tell(self, app, now, a_busy_day, monkeypatch, limits, at_once):
