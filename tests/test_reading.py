@@ -161,6 +161,20 @@ class TestWhatIsKept:
 
         assert [name for name in "abc" if kept.get(name)] == ["a", "c"]
 
+    def test_what_was_found_before_a_later_snapshot_was_seen_is_not_even_asked_about(self):
+        kept = KeptReads()
+        kept.put("a", Found("1:1:", [(1,)], epoch=0))
+        kept.put("b", Found("1:2:", [(2,)], epoch=0))
+
+        assert [kept.get(name) and kept.get(name).rows for name in "ab"] == [None, [(2,)]]
+
+    def test_it_counts_only_in_its_own_snapshot_and_epoch(self):
+        kept, found = KeptReads(), Found("1:1:", [(1,)], epoch=0)
+
+        assert [kept.is_current(found, snapshot) for snapshot in ("1:1:", "1:2:")] == [True, False]
+        kept.begin_epoch()
+        assert not kept.is_current(found, "1:1:")
+
     def test_what_is_larger_than_all_there_is_room_for_is_not_kept(self):
         kept = KeptReads(characters=5_000)
         kept.put("a", self.found(5_001))
