@@ -13,10 +13,14 @@ from aggregator.clock import utcnow
 from aggregator.errors import ProblemError
 from aggregator.jobs.offers import sync
 from aggregator.jobs.run import Run
+from aggregator.models.types import TIMESTAMP_FORMAT
 from aggregator.services import catalog_reads, feeds, offer_reads, price_insights, price_reads
 from aggregator.services.price_series import Series
 
 FAILURES = {"failed", "not_registered", "refused", "problem"}
+
+# As the API writes moments, and as people do.
+MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%SZ", TIMESTAMP_FORMAT])
 
 group = AppGroup("offers", help="Keep the offers up to date.")
 
@@ -24,8 +28,8 @@ group = AppGroup("offers", help="Keep the offers up to date.")
 @group.command("trend")
 @click.argument("product_id", type=click.UUID)
 @click.option("--offer", "offer_id", help="Of this offer, instead of the product's lowest price.")
-@click.option("--since", type=click.DateTime(), help="In UTC; 30 days ago unless given.")
-@click.option("--until", type=click.DateTime(), help="In UTC; now unless given.")
+@click.option("--since", type=MOMENT, help="In UTC; 30 days ago unless given.")
+@click.option("--until", type=MOMENT, help="In UTC; now unless given.")
 def trend(product_id: UUID, offer_id: str | None, since: datetime | None, until: datetime | None) -> None:
     """Show how the price of a product went."""
     try:

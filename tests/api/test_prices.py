@@ -117,10 +117,11 @@ class TestTrend:
             None
         ] * 6
 
-    def test_of_the_command_is_that_of_the_api(self, visitor, runner, product, began):
-        until = began + timedelta(hours=5)
+    @pytest.mark.parametrize("form", ["%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%SZ", TIMESTAMP_FORMAT])
+    def test_of_the_command_is_that_of_the_api(self, visitor, runner, product, began, form):
+        until = (began + timedelta(hours=5)).replace(microsecond=0)
         trend = visitor.get(f"/api/v1/products/{product}/price-trend?until={text(until)}").json
-        result = runner.invoke(args=["offers", "trend", str(product), "--until", until.strftime("%Y-%m-%dT%H:%M:%S")])
+        result = runner.invoke(args=["offers", "trend", str(product), "--until", until.strftime(form)])
 
         lines = dict(line.split(": ", 1) for line in result.output.splitlines())
         assert lines["first"] == f"1000 at {trend['first']['at']}"
