@@ -11,7 +11,7 @@ export CUSTOM_COMPILE_COMMAND := make requirements
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format requirements bench bench-sync bench-history bench-api evidence fuzz clean runtime development
+.PHONY: help run test check format requirements bench bench-sync bench-history bench-api evidence evidence-trust fuzz clean runtime development
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -49,11 +49,14 @@ bench-api: development ## Measure how fast the API answers and imports, and how 
 
 bench: bench-sync bench-history bench-api ## Measure all of it
 
-evidence: development ## Run what takes long: schemathesis as three callers, how long failing logins take, imports, prices
+evidence: evidence-trust ## Run what takes long: schemathesis as three callers, how long failing logins take, imports, prices
 	@$(BIN)/python -m pytest -m evidence -n auto $(ARGS)
 	@$(BIN)/python -m tests.security.timing
 	@$(BIN)/python -m tests.evidence_prices --examples 10000
 	@$(BIN)/python -m tests.evidence_prices --examples 10000 --steps 3
+
+evidence-trust: development ## Replay faults from outside on fresh processes and both databases (ARGS="A1 C6")
+	@$(BIN)/python -m tests.evidence $(ARGS)
 
 fuzz: development ## Try the running API with all that schemathesis can think of (ARGS="--examples 500")
 	@$(BIN)/python -m tests.security.fuzz $(ARGS)
