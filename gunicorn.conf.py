@@ -7,17 +7,16 @@ from aggregator.config import from_environment
 from aggregator.database import close
 from aggregator.errors import UsageError
 
-# Refuse to start on settings that cannot work, once and in words, before any worker does. This also reads .env,
-# which may say some of what follows.
+# Refuse to start on settings that cannot work, once and in words, before any worker does. This also loads .env.
 try:
-    from_environment()
+    settings = from_environment()
 except UsageError as error:
     print(error.detail, file=sys.stderr)
     sys.exit(78)
 
-bind = f"{os.getenv('HOST', '0.0.0.0')}:{os.getenv('PORT', '8000')}"  # noqa: S104 - a container's own address
-workers = int(os.getenv("WEB_CONCURRENCY", "2"))
-threads = int(os.getenv("WEB_THREADS", "4"))
+bind = f"[{settings.host}]:{settings.port}" if ":" in settings.host else f"{settings.host}:{settings.port}"
+workers = settings.web_concurrency
+threads = settings.web_threads
 worker_class = "gthread"
 graceful_timeout = 25
 max_requests = 200_000

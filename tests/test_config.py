@@ -11,7 +11,7 @@ from secrets import token_hex, token_urlsafe
 import pytest
 
 from aggregator import config
-from aggregator.config import from_environment, normalized_database_url
+from aggregator.config import TABLE, addresses, development, from_environment, normalized_database_url, readers
 from aggregator.errors import UsageError
 
 GOOD = {
@@ -22,40 +22,20 @@ GOOD = {
     "OFFERS_REFRESH_TOKEN": "r3fr3sh",
     "DATABASE_URL": "postgres://user:hunter2@db.example/shop",
 }
-NAMES = {
-    *GOOD,
-    "OFFERS_ACCESS_TOKEN",
-    "SYNC_INTERVAL_SECONDS",
-    "SYNC_CONCURRENCY",
-    "TIMEZONE",
-    "CURRENCY",
-    "SENTRY_DSN",
-    "LOG_FORMAT",
-    "DB_POOL_SIZE",
-    "ACCESS_TOKEN_SECONDS",
-    "REFRESH_TOKEN_SECONDS",
-    "LOGINS_PER_ADDRESS",
-    "LOGINS_PER_ACCOUNT",
-    "REGISTRATIONS_PER_ADDRESS",
-    "REDIS_URL",
-    "TRUSTED_PROXIES",
-    "CORS_ORIGINS",
-    "IMAGE_STORE",
-    "DYNO",
-    "FLASK_DEBUG",
-}
+NAMES = {*TABLE, "DYNO", "FLASK_DEBUG", "FLASK_SKIP_DOTENV"}
 
+WHOLE_NUMBERS = [name for name in TABLE if type(getattr(config.Settings, name.lower(), "")) is int]
 INSTALLED = Path(__file__).resolve().parents[1]
 # A process that is told directories, and when to ask for the secret of each.
 ASK_FOR_SECRETS = """
 import sys
 from pathlib import Path
-from aggregator import config
+from aggregator.config import development
 print("ready", flush=True)
 sys.stdin.readline()
 for directory in sys.argv[1:]:
-    config.ROOT = Path(directory)
-    print(config.development_secret("secret_key"))
+    development.ROOT = Path(directory)
+    print(development.development_secret("secret_key"))
 """
 
 
@@ -88,7 +68,7 @@ class TestDevelopment:
     def test_nothing_has_to_be_set(self):
         found = settings()
 
-        assert str(found.database_url) == f"sqlite:///{config.ROOT}/instance/aggregator.db"
+        assert str(found.database_url) == f"sqlite:///{development.ROOT}/instance/aggregator.db"
         assert (found.offers.base_url, found.offers.refresh_token) == (
             "http://127.0.0.1:8001/api/v1",
             "sandbox-refresh-token",
@@ -111,7 +91,7 @@ class TestDevelopment:
             CURRENCY="CZK",
             LOG_FORMAT="json",
             DB_POOL_SIZE="9",
-            SENTRY_DSN="https://dsn",
+            SENTRY_DSN="https://key@sentry.example/1",
         )
 
         assert (found.offers.base_url, found.offers.refresh_token) == ("http://offers.example/api/v1", "r")
@@ -131,7 +111,7 @@ class TestDevelopment:
         assert (found.offers.refresh_token, found.offers.access_token) == (None, "permanent")
 
     def test_dotenv_is_read_and_the_environment_comes_first(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(config, "ROOT", tmp_path)
+        monkeypatch.setattr(development, "ROOT", tmp_path)
         (tmp_path / ".env").write_text("CURRENCY=CZK\nTIMEZONE=Europe/Prague\nSENTRY_DSN=\n")
         os.environ["TIMEZONE"] = "Europe/Berlin"
 
@@ -139,12 +119,12 @@ class TestDevelopment:
 
         assert (found.currency, found.timezone, found.sentry_dsn) == ("CZK", "Europe/Berlin", "")
 
-    def test_in_production_dotenv_is_not_read(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(config, "ROOT", tmp_path)
+    def test_in_production_dotenv_means_the_same(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(development, "ROOT", tmp_path)
         (tmp_path / ".env").write_text("CURRENCY=CZK\n")
         os.environ.update(GOOD)
 
-        assert from_environment().currency == "EUR"
+        assert from_environment().currency == "CZK"
 
 
 class TestWrongSettings:
@@ -208,10 +188,110 @@ class TestWrongSettings:
             ("CORS_ORIGINS", "https://shop.example.com/"),
             ("CORS_ORIGINS", "https://*.example.com"),
             ("CORS_ORIGINS", "https://shop.example.com, ftp://shop.example.com"),
+            ("CORS_ORIGINS", "https://shop.example.com:99999"),
+            ("CORS_ORIGINS", "https://shop.example.com:\u0668\u0660"),
+            ("DATABASE_URL", "postgresql+psycopg://u@h/db"),
+            ("DATABASE_URL", "sqlite+aiosqlite:///a.db"),
+            ("DATABASE_URL", "sqlite://agg.db"),
+            ("DATABASE_URL", "sqlite://"),
+            ("DATABASE_URL", "sqlite:///:memory:"),
+            ("DATABASE_URL", "sqlite:////proc/nothing/a.db"),
+            ("DATABASE_URL", "sqlite:////tmp"),
+            ("DATABASE_URL", "sqlite:////tmp/a.db?schema=public"),
+            ("DATABASE_URL", "postgres://u@h/db?schema=public"),
+            ("DATABASE_URL", "postgres://u@h/db?sslmode=maybe"),
+            ("DATABASE_URL", "postgres://u@h:99999/db"),
+            ("DATABASE_URL", "postgres://u@h:0/db"),
+            ("OFFERS_BASE_URL", "http://offers.example.com/?x=1"),
+            ("OFFERS_BASE_URL", "http://offers.example.com?"),
+            ("OFFERS_BASE_URL", "http://offers.example.com/#x"),
+            ("OFFERS_BASE_URL", "http://offers.example.com:99999"),
+            ("OFFERS_BASE_URL", "http://offers.example.com:0"),
+            ("OFFERS_BASE_URL", "http://offers.example.com:\u0668\u0660"),
+            ("OFFERS_BASE_URL", "http://offers..example.com"),
+            ("OFFERS_BASE_URL", "http://-offers.example.com"),
+            ("OFFERS_BASE_URL", "http://256.1.1.1"),
+            ("OFFERS_BASE_URL", "http://offers example.com"),
+            ("OFFERS_BASE_URL", "http://"),
+            ("OFFERS_BASE_URL", "http://[::1"),
+            ("OFFERS_BASE_URL", '"http://offers.example.com"'),
+            ("OFFERS_REFRESH_TOKEN", "r\u00e9fresh"),
+            ("OFFERS_REFRESH_TOKEN", "two\nlines"),
+            ("OFFERS_ACCESS_TOKEN", "two\nlines"),
+            ("SENTRY_DSN", "https://dsn"),
+            ("SENTRY_DSN", "https://key@sentry.example/project"),
+            ("SENTRY_DSN", "key"),
+            ("REDIS_URL", "redis://localhost:6379/first"),
+            ("REDIS_URL", "redis://localhost:6379/0?ssl_cert_reqs=none"),
+            ("REDIS_URL", "redis://local host:6379/0"),
+            ("MAIL_URL", "smtp://mail.example.com/inbox"),
+            ("MAIL_URL", "smtp://mail.example.com?tls=1"),
+            ("MAIL_URL", "smtp://mail.example.com:0"),
+            ("MAIL_URL", "smtp://:hunter2@mail.example.com"),
+            ("MAIL_URL", "smtp://user:p\u00e4ss@mail.example.com"),
+            ("IMAGE_STORE", "/proc/nothing/images"),
+            ("IMAGE_STORE", "/etc/passwd/images"),
+            ("WEBHOOK_PORTS", "443 0"),
+            ("WEBHOOK_PORTS", "https"),
+            ("WEBHOOK_PORTS", "4_43"),
+            ("WEBHOOK_TEST_HOSTS", "http://localhost:9000"),
+            ("HOST", "localhost:8000"),
+            ("HOST", "http://localhost"),
+            ("HOST", "1.2.3"),
+            ("PORT", "0"),
+            ("PORT", "65536"),
+            ("PORT", "http"),
+            ("WEB_CONCURRENCY", "0"),
+            ("WEB_CONCURRENCY", "two"),
+            ("WEB_CONCURRENCY", "1_0"),
+            ("WEB_THREADS", "0"),
+            ("WEB_THREADS", "-4"),
+            ("WEB_THREADS", "1.5"),
         ],
     )
     def test_each_is_named(self, name, value):
         assert problems(**{name: value}) == [name]
+
+    @pytest.mark.parametrize(
+        "name", [name for name in TABLE if type(getattr(config.Settings, name.lower(), "")) is int]
+    )
+    @pytest.mark.parametrize(
+        "value", ["1_0", "+10", "-10", "\u0661\u0660", "\uff11\uff10", "1 0", "1e1", "10.", '"10"', "10 # ten"]
+    )
+    def test_a_number_is_ascii_digits(self, name, value):
+        assert problems(**{name: value}) == [name]
+
+    @pytest.mark.parametrize("value", ["6_0", "+60", "\u0666\u0660", "6e1", "inf", "60.", ".5", "0x3c"])
+    def test_a_number_with_decimals_is_ascii_digits_too(self, value):
+        assert problems(SYNC_INTERVAL_SECONDS=value) == ["SYNC_INTERVAL_SECONDS"]
+
+    def test_blanks_around_a_value_do_not_belong_to_it(self):
+        found = settings(PORT=" 8001\n", CURRENCY="\tCZK ", DATABASE_URL=" postgres://u@h/d\r\n")
+
+        assert (found.port, found.currency, found.database_url.database) == (8001, "CZK", "d")
+
+    @pytest.mark.parametrize(
+        "url",
+        ["http://offers_service:8001", "http://127.0.0.1:1", "http://[::1]:8001", "https://b\u00fccher.example/x/"],
+    )
+    def test_an_offers_service_may_have_any_name_that_a_host_has(self, url):
+        assert settings(OFFERS_BASE_URL=url).offers.base_url == f"{url.rstrip('/')}/api/v1"
+
+    @pytest.mark.parametrize(
+        ("given", "used"), [("true", True), ("YES", True), ("1", True), ("off", False), ("False", False), ("0", False)]
+    )
+    def test_a_flag_is_one_of_the_usual_words(self, given, used):
+        assert readers.flag(given) is used
+
+    @pytest.mark.parametrize("value", ["y", "2", "enabled", "true # yes", "'true'"])
+    def test_a_flag_is_nothing_else(self, value):
+        with pytest.raises(readers.Unusable):
+            readers.flag(value)
+
+    def test_s3_needs_boto3(self, monkeypatch):
+        monkeypatch.setattr(addresses, "find_spec", lambda name: None)
+
+        assert problems(IMAGE_STORE="s3://shop") == ["IMAGE_STORE"]
 
     def test_all_are_named_at_once(self):
         wrong = {"SYNC_CONCURRENCY": "x", "TIMEZONE": "x", "CURRENCY": "x", "LOG_FORMAT": "x", "DATABASE_URL": "x"}
@@ -219,7 +299,7 @@ class TestWrongSettings:
         assert set(problems(**wrong)) == set(wrong)
 
     def test_no_value_is_ever_told(self):
-        wrong = {name: f"s3cr3t{number}" for number, name in enumerate(sorted(NAMES - {"FLASK_DEBUG", "DYNO"}))}
+        wrong = {name: f"s3cr3t{number}" for number, name in enumerate(sorted(TABLE))}
         with pytest.raises(UsageError) as refusal:
             settings(**wrong)
 
@@ -358,7 +438,7 @@ class TestAccounts:
             "redis://127.0.0.1:6379",
             "redis://[::1]:6379/1",
             "rediss://:p4ssw0rd@ec2-1-2-3-4.compute-1.amazonaws.com:12345",
-            "redis://user:p4ssw0rd@redis.example.com:6379/0?ssl_cert_reqs=none",
+            "rediss://user:p4ssw0rd@redis.example.com:6379/0?ssl_cert_reqs=none",
             "unix:///run/valkey/socket?db=0",
         ],
     )
@@ -373,6 +453,7 @@ class TestAccounts:
         [
             ("https://shop.example.com", ("https://shop.example.com",)),
             ("https://a.example, http://localhost:3000", ("https://a.example", "http://localhost:3000")),
+            ("https://Shop.example:443 http://my_shop:80", ("https://shop.example", "http://my_shop")),
             ("https://a.example https://b.example,", ("https://a.example", "https://b.example")),
             (" ", ()),
         ],
@@ -388,7 +469,8 @@ class TestDevelopmentSecret:
     @pytest.fixture(autouse=True)
     def directory(self, tmp_path, monkeypatch) -> Path:
         """A directory to be installed in, with nothing in it."""
-        monkeypatch.setattr(config, "ROOT", tmp_path)
+        monkeypatch.setattr(development, "ROOT", tmp_path)
+        os.environ["DATABASE_URL"] = "postgresql:///elsewhere"
         return tmp_path
 
     def test_each_secret_that_is_not_set_is_made_and_is_one_of_its_own(self):
@@ -404,7 +486,7 @@ class TestDevelopmentSecret:
 
     def test_differs_from_one_installation_to_the_next(self, directory, monkeypatch):
         first = settings()
-        monkeypatch.setattr(config, "ROOT", directory / "another")
+        monkeypatch.setattr(development, "ROOT", directory / "another")
         (directory / "another").mkdir()
 
         assert settings().jwt_secret_key != first.jwt_secret_key

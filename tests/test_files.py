@@ -1,6 +1,5 @@
 """The files at the top: they name what there is, and nothing of the machine they were made on."""
 
-import ast
 import json
 import os
 import re
@@ -14,22 +13,19 @@ from pathlib import Path
 import pytest
 import yaml
 
+from aggregator.config import TABLE
+from aggregator.config.__main__ import example as example_of_the_table
+
 ROOT = Path(__file__).parents[1]
 REQUIREMENTS = ["requirements.txt", "requirements-s3.txt", "requirements-dev.txt"]
 PROCFILE = dict(line.split(": ", 1) for line in (ROOT / "Procfile").read_text().splitlines())
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 DOCKERFILE = re.sub(r"\\\n\s*", "", (ROOT / "Dockerfile").read_text())
-PLATFORM = {"DYNO", "FLASK_DEBUG"}  # what config looks at, but nobody sets by hand
 
 
 def settings_read() -> set[str]:
-    """The names that config.py and gunicorn.conf.py ask the environment for."""
-    asked = set()
-    for file in ("aggregator/config.py", "gunicorn.conf.py"):
-        for node in ast.walk(ast.parse((ROOT / file).read_text())):
-            if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
-                asked.add(str(node.args[0].value))
-    return {name for name in asked if re.fullmatch("[A-Z][A-Z_]+", name)}
+    """The names of all settings."""
+    return set(TABLE)
 
 
 def example() -> list[str]:
@@ -53,9 +49,12 @@ def commands() -> list[tuple[str, list[str]]]:
 
 class TestEnvExample:
     def test_names_exactly_the_settings_that_are_read(self):
-        named = [line.partition("=")[0] for line in example() if "=" in line]
+        named = [line.partition("=")[0] for line in example() if re.match("[A-Z_]+=", line)]
 
-        assert sorted(named) == sorted(settings_read() - PLATFORM)
+        assert named == list(TABLE)
+
+    def test_is_what_the_table_says(self):
+        assert (ROOT / ".env.example").read_text() == example_of_the_table()
 
     def test_says_of_each_what_it_is_and_sets_none(self):
         lines = example()
@@ -154,7 +153,7 @@ class TestCompose:
     def test_hands_on_every_setting_to_the_web(self):
         handed_on = set(COMPOSE["services"]["web"]["environment"])
 
-        assert settings_read() - PLATFORM - {"HOST", "PORT"} == handed_on
+        assert settings_read() - {"HOST", "PORT"} == handed_on
 
     def test_needs_no_environment(self):
         required = re.findall(r"\$\{\w+(?![\w:])[^}]*\}|\$\{\w+:\?", (ROOT / "docker-compose.yml").read_text())

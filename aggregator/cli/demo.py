@@ -15,6 +15,7 @@ from uuid import UUID
 import requests
 
 from aggregator.cli.children import Children, Stopped, StopSignals, end_with_parent, shown
+from aggregator.config import load_dotenv
 from aggregator.errors import UsageError
 from aggregator.flows.samples import picture
 from aggregator.sandbox import DEFAULT_REFRESH_TOKEN
@@ -68,6 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if "MAKELEVEL" in os.environ:
         end_with_parent()  # a make that is killed cannot hand a signal on
     try:
+        load_dotenv()
         ports = {name: free_port(name) for name in PORTS}
         if len(set(ports.values())) < len(ports):
             raise UsageError(f"{' and '.join(ports)} must differ.")
@@ -131,7 +133,7 @@ def environment(directory: Path, ports: Mapping[str, int]) -> dict[str, str]:
         "PORT": str(ports["PORT"]),
         "OFFERS_BASE_URL": f"http://{HOST}:{ports['SANDBOX_PORT']}",
         "OFFERS_REFRESH_TOKEN": DEFAULT_REFRESH_TOKEN,
-        "OFFERS_ACCESS_TOKEN": "",  # set, so that none comes out of .env
+        "OFFERS_ACCESS_TOKEN": "",  # set, so that none comes out of .env later
         "NO_PROXY": no_proxy,
         "no_proxy": no_proxy,
         "PYTHONUNBUFFERED": "1",

@@ -16,7 +16,7 @@ from aggregator.errors import Unavailable, UsageError
 DATABASE = "database"
 DRAFT = ".draft"
 NOT_A_STORE = "Neither database, nor a folder such as /var/lib/images, nor s3://bucket/prefix."
-NO_BOTO = "IMAGE_STORE: for S3, boto3 has to be installed: pip install -r requirements-s3.txt."
+NO_BOTO = "For S3, boto3 has to be installed: pip install -r requirements-s3.txt."
 UNREACHABLE = "The images cannot be reached. Try again in a moment."
 
 

@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "api": FOUNDATION | {"auth", "clients", "extensions", "flows", "schemas", "services"},
     "pages": FOUNDATION | {"auth", "clients", "extensions", "flows", "schemas", "services"},
     "jobs": FOUNDATION | {"clients", "extensions", "flows", "logs", "services"},
-    "cli": FOUNDATION | {"clients", "extensions", "flows", "jobs", "sandbox", "services"},
+    "cli": FOUNDATION | {"clients", "config", "extensions", "flows", "jobs", "sandbox", "services"},
 }
 ROOTS = {"__init__", "app"}  # the composition root knows everyone
 
