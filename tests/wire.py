@@ -7,6 +7,8 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
+# Statuses of answers that may come before the final one.
+PRELIMINARY = [(100,), (102,), (103,), (100, 102, 103, 103), (199,), (103,) * 20]
 PATIENCE = 20.0  # seconds after which a script gives up on a client that never does
 
 
@@ -137,6 +139,11 @@ def http(
         named["Content-Length"] = str(len(body) if length is None else length)
     lines = [f"HTTP/1.1 {status} Said", *(f"{name}: {value}" for name, value in named.items())]
     return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body
+
+
+def informational(*statuses: int) -> bytes:
+    """Answers in bytes that only announce the final one."""
+    return b"".join(f"HTTP/1.1 {status} Wait\r\nLink: </style.css>\r\n\r\n".encode() for status in statuses)
 
 
 def says(answer: bytes, keep: bool = True) -> Script:

@@ -4,6 +4,7 @@ requests bounds each read, so a server that drips bytes could keep it busy for e
 in a thread of its own and on a connection of its own; when time is up its socket is shut down, which ends the thread.
 """
 
+import http.client
 import socket
 import threading
 import time
@@ -33,6 +34,7 @@ from aggregator.clients.wire import (
 
 CONNECT_SECONDS = 3.0
 CHUNK = 65_536
+MAX_INFORMATIONAL = 20  # answers such as 103 Early Hints before the one that counts
 _in_thread = threading.local()  # .exchange: the one that the thread is working on
 
 
@@ -60,6 +62,18 @@ class _Exchange:
                 return  # it is closed already
 
 
+class _FinalResponse(http.client.HTTPResponse):
+    """The final answer to a request: http.client itself skips 100 Continue, and takes 102 and 103 for the answer."""
+
+    def _read_status(self) -> tuple[str, int, str]:
+        for _ in range(MAX_INFORMATIONAL + 1):
+            line: tuple[str, int, str] = super()._read_status()  # type: ignore[misc]
+            if not 100 <= line[1] < 200 or line[1] == http.client.SWITCHING_PROTOCOLS:
+                return line
+            http.client.parse_headers(self.fp)
+        raise http.client.HTTPException("too many informational answers")
+
+
 class _Watched:
     """A urllib3 connection that tells the exchange of its thread which socket it uses."""
 
@@ -77,11 +91,11 @@ class _Watched:
 
 
 class _WatchedHTTP(_Watched, HTTPConnection):
-    pass
+    response_class = _FinalResponse
 
 
 class _WatchedHTTPS(_Watched, HTTPSConnection):
-    pass
+    response_class = _FinalResponse
 
 
 class _HTTPPool(HTTPConnectionPool):

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from aggregator.sandbox.faults import Fault
-from aggregator.sandbox.wire import Answer, head_of
+from aggregator.sandbox.wire import PHRASES, Answer, head_of
 
 # No delivery goes on for longer, so that a client without a time limit still comes to an end here.
 LONGEST_DRIP = 60.0
@@ -64,6 +64,13 @@ def _drip(connection: socket.socket, content: bytes, pause: float) -> bool:
     return True
 
 
+def _inform(connection: socket.socket, answer: Answer, fault: Fault) -> None:
+    for status in fault.statuses:
+        head = f"HTTP/1.1 {status} {PHRASES.get(status, 'Unknown')}\r\nLink: </style.css>; rel=preload\r\n\r\n"
+        connection.sendall(head.encode())
+    connection.sendall(head_of(answer, False) + answer.body)
+
+
 def _never_end(connection: socket.socket, answer: Answer, fault: Fault) -> None:
     until = time.monotonic() + fault.seconds
     connection.sendall(head_of(answer, False, ENDLESS_LENGTH) + answer.body)
@@ -79,5 +86,6 @@ MANNERS: dict[str, Callable[[socket.socket, Answer, Fault], None]] = {
     "drop": _drop,
     "drip": _drip_body,
     "drip-headers": _drip_headers,
+    "informational": _inform,
     "endless": _never_end,
 }

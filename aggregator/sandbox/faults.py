@@ -25,7 +25,7 @@ class Kind:
     meaning: str
     usual: tuple[str, ...] = BOTH  # The endpoints it hits when none is named.
     possible: tuple[str, ...] = ENDPOINTS
-    value: str = ""  # What may be written after "=": "text" or "seconds".
+    value: str = ""  # What may be written after "=": "text", "seconds" or "statuses".
     default: str = ""
 
 
@@ -34,7 +34,7 @@ def _status(code: int) -> Kind:
 
 
 KINDS: dict[str, Kind] = {
-    **{str(code): _status(code) for code in (400, 401, 403, 404, 409, 422, 500, 502, 504)},
+    **{str(code): _status(code) for code in (400, 401, 403, 404, 409, 410, 422, 500, 502, 504)},
     "429": Kind("ahead", "the HTTP status 429; =VALUE is its Retry-After", value="text", default="5"),
     "503": Kind("ahead", "the HTTP status 503; =VALUE is its Retry-After, if any", value="text"),
     "html": Kind("ahead", "200 with an HTML page"),
@@ -44,6 +44,9 @@ KINDS: dict[str, Kind] = {
     "drop": Kind("wire", "the connection closed in the middle of the body"),
     "drip": Kind("wire", "the body byte by byte; =SECONDS between them", value="seconds", default="0.2"),
     "drip-headers": Kind("wire", "the headers byte by byte; =SECONDS between them", value="seconds", default="0.2"),
+    "informational": Kind(
+        "wire", "answers that are not final before the one that is; =STATUSES", value="statuses", default="100,102,103"
+    ),
     "endless": Kind("wire", "a body that never ends; =SECONDS at most", value="seconds", default="60"),
     "broken-json": Kind("body", "JSON cut off in the middle"),
     "wrong-root": Kind("body", "an object for a list and the other way round", OFFERS),
@@ -80,6 +83,11 @@ class Fault:
     def seconds(self) -> float:
         """The value of a kind that takes a time."""
         return float(self.value)
+
+    @property
+    def statuses(self) -> tuple[int, ...]:
+        """The value of a kind that takes statuses."""
+        return tuple(int(status) for status in self.value.split(","))
 
     def hits(self, seed: int, endpoint: str, key: object) -> bool:
         """Whether this product (for auth, this call) is among those hit; never another answer later."""
@@ -127,6 +135,8 @@ def _value(spec: str, kind: Kind, written: str | None) -> str:
         raise ValueError(f"The fault {spec!r} takes no value after '='.")
     if kind.value == "seconds" and not re.fullmatch(r"\d+(\.\d+)?", written):
         raise ValueError(f"The value of the fault {spec!r} must be a number of seconds.")
+    if kind.value == "statuses" and not re.fullmatch(r"1\d\d(,1\d\d)*", written):
+        raise ValueError(f"The value of the fault {spec!r} must be statuses from 100 to 199, with commas.")
     if not (written.isascii() and written.isprintable()):
         raise ValueError(f"The value of the fault {spec!r} cannot go into an HTTP header.")
     return written

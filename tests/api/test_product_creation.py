@@ -319,6 +319,15 @@ class TestRegistration:
         assert client.get(response.headers["Location"]).json == response.json
         assert (feed.claimed_by, feed.attempts) == (None, 1)
 
+    @pytest.mark.parametrize("endpoint", ["register", "auth"])
+    def test_a_hint_before_the_final_answer_is_no_trouble(self, client, sandbox, endpoint):
+        sandbox.faults = [f"informational=103@{endpoint}"]
+
+        response = create(client, "Lamp")
+
+        assert response.json["registration"]["status"] == "registered"
+        assert list(sandbox.registered) == [response.json["id"]]
+
     def test_the_product_is_there_while_the_service_is_gone(self, client, sandbox):
         sandbox.stop()
 

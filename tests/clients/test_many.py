@@ -15,7 +15,22 @@ from aggregator.clients.many import ManyRequests
 from aggregator.clients.offers import MAX_RETRY_AFTER, retry_after_seconds
 from aggregator.clients.wire import CUT_OFF, TIMED_OUT, TOO_LARGE, UNREACHABLE, Reply, Request, TransportError
 from tests.clients.conftest import SECONDS, SLACK
-from tests.wire import Heard, Script, Wire, deaf_port, drips, hangs, http, in_turn, repeats, resets, says, wire
+from tests.wire import (
+    PRELIMINARY,
+    Heard,
+    Script,
+    Wire,
+    deaf_port,
+    drips,
+    hangs,
+    http,
+    in_turn,
+    informational,
+    repeats,
+    resets,
+    says,
+    wire,
+)
 
 HEADERS = (("Bearer", "secret-token"), ("Content-Type", "application/json"))
 HEAD = http(length=100, body=b"")
@@ -113,6 +128,12 @@ class TestPlainAnswers:
             assert one(Request("POST", server.url, HEADERS, body), seconds=5) == HAPPY
 
         assert server.heard[0].body == body
+
+    @pytest.mark.parametrize("statuses", PRELIMINARY, ids=str)
+    def test_informational_answers_are_skipped_until_the_final_one(self, statuses):
+        with wire(says(informational(*statuses) + http())) as server:
+            many = ManyRequests(1, SECONDS)
+            assert outcomes(many, [(n, get(server.url, n)) for n in range(3)]) == dict.fromkeys(range(3), HAPPY)
 
 
 class TestOrder:

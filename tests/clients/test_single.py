@@ -14,7 +14,19 @@ import requests_mock
 from aggregator.clients.single import SingleRequests
 from aggregator.clients.wire import BUSY, CUT_OFF, TIMED_OUT, TOO_LARGE, UNREACHABLE, Reply, Request, TransportError
 from tests.clients.conftest import SECONDS, SLACK
-from tests.wire import deaf_port, drips, hangs, http, in_turn, repeats, resets, says, wire
+from tests.wire import (
+    PRELIMINARY,
+    deaf_port,
+    drips,
+    hangs,
+    http,
+    in_turn,
+    informational,
+    repeats,
+    resets,
+    says,
+    wire,
+)
 
 OFFERS = (("Bearer", "secret-token"), ("X-Request-ID", "r-1"))
 HEAD = http(length=100, body=b"")
@@ -121,6 +133,15 @@ class TestOverTheWire:
         with wire(says(http(length=-1, body=b"[1]"), keep=False)) as server:
             assert single.send(get(server.url)) == Reply(200, "application/json", b"[1]", None)
 
+    @pytest.mark.parametrize("statuses", PRELIMINARY, ids=str)
+    def test_informational_answers_are_skipped_until_the_final_one(self, single, statuses):
+        with wire(says(informational(*statuses) + http(201, b"{}"))) as server:
+            assert single.send(get(server.url)) == Reply(201, "application/json", b"{}", None)
+
+    def test_more_than_twenty_of_them_are_no_answer(self, single):
+        with wire(says(informational(*[103] * 21) + http())) as server:
+            assert outcome(single.send(get(server.url))) == UNREACHABLE
+
     @pytest.mark.parametrize("said", ["0", "7", "1000000000", "-5", "garbage", "Mon, 04 May 2026 12:30:45 GMT", "nan"])
     def test_retry_after_is_passed_on_in_its_own_words(self, single, said):
         with wire(says(http(429, b"", Retry_After=said))) as server:
@@ -191,9 +212,9 @@ class TestTheTimeLimit:
             drips(http(body=b"x" * 100)),
             drips(HEAD + b"x" * 100, at_once=len(HEAD)),
             drips(http(length=-1, body=b"", Transfer_Encoding="chunked") + b"1\r\nx\r\n" * 100, at_once=70),
-            repeats(b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 100 Continue\r\n\r\n"),
+            drips(informational(103, 103) + http()),
         ],
-        ids=["silence", "drip of headers", "drip of body", "drip of chunks", "endless preliminaries"],
+        ids=["silence", "drip of headers", "drip of body", "drip of chunks", "drip of informational answers"],
     )
     def test_holds_for_the_whole_answer(self, single, script):
         with wire(script) as server:

@@ -252,7 +252,8 @@ class TestRegistration:
 
 # What each kind of fault leaves of the offers of a product that it hits: they stay, and this is why.
 KEPT = {
-    **{status: f"it answered {status}" for status in ("400", "403", "409", "422", "429", "500", "502", "503", "504")},
+    **{status: f"it answered {status}" for status in ("400", "403", "409", "410", "422", "429")},
+    **{status: f"it answered {status}" for status in ("500", "502", "503", "504")},
     "401": "the access token is refused",
     "html": "the answer is not JSON",
     "redirect": "it answered 302",
@@ -266,9 +267,9 @@ KEPT = {
         ("broken-json", "wrong-root", "wrong-types", "deep", "gzip", "huge"), "the answer is not a JSON list of offers"
     ),
 }
-TAKEN_OVER = ("404", "empty", "duplicates", "negative", "shared-ids", "flood")
+TAKEN_OVER = ("404", "informational", "empty", "duplicates", "negative", "shared-ids", "flood")
 NOT_REGISTERED = {
-    **{status: f"it answered {status}" for status in ("403", "404", "429", "500", "502", "503", "504")},
+    **{status: f"it answered {status}" for status in ("403", "404", "410", "429", "500", "502", "503", "504")},
     "401": "the access token is refused",
     "html": "the answer is not JSON",
     "redirect": "it answered 302",
@@ -281,7 +282,7 @@ NOT_REGISTERED = {
     "wrong-root": "the answer is not a JSON object",
     **dict.fromkeys(("broken-json", "deep", "gzip"), "the answer is not JSON"),
 }
-REGISTERED_ALL_THE_SAME = ("409", "wrong-types", "empty")
+REGISTERED_ALL_THE_SAME = ("409", "informational", "wrong-types", "empty")
 
 
 def test_every_kind_of_fault_has_its_place_here():

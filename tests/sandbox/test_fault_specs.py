@@ -28,6 +28,8 @@ ROUTES = [Route("offers", str(UUID(int=number))) for number in range(1000)]
         ("redirect=http://127.0.0.1:99/x:0.5", "http://127.0.0.1:99/x", 0.5, ("register", "offers")),
         ("duplicates", "", 1.0, ("offers",)),
         ("empty", "", 1.0, ("offers",)),
+        ("informational", "100,102,103", 1.0, ("register", "offers")),
+        ("informational=103,103@auth", "103,103", 1.0, ("auth",)),
         ("empty@register", "", 1.0, ("register",)),
     ],
 )
@@ -53,6 +55,7 @@ def test_every_kind_can_be_written():
         ("flood@auth", "The endpoint of the fault 'flood@auth' must be one of offers."),
         ("500=7", "The fault '500=7' takes no value after '='."),
         ("timeout=soon", "The value of the fault 'timeout=soon' must be a number of seconds."),
+        ("informational=200", "The value of the fault 'informational=200' must be statuses from 100 to 199"),
         ("429=ž", "cannot go into an HTTP header"),
     ],
 )

@@ -151,6 +151,16 @@ class TestOnTheWire:
         assert head.startswith(b"HTTP/1.1 200 OK")
         assert len(body) == promised // 2
 
+    def test_informational_announces_the_answer_and_then_gives_it(self, client, product_id):
+        client.sandbox.faults = ["informational=103,102"]
+
+        first, second, final, body = raw_answer(client, product_id).split(b"\r\n\r\n")
+
+        assert first.splitlines()[0] == b"HTTP/1.1 103 Early Hints"
+        assert second.splitlines()[0] == b"HTTP/1.1 102 Processing"
+        assert final.splitlines()[0] == b"HTTP/1.1 200 OK"
+        assert json.loads(body) == client.sandbox.offers_of(product_id)
+
     def test_reset_resets(self, client, product_id):
         client.sandbox.faults = ["reset"]
 
