@@ -1,10 +1,12 @@
-"""What a history and a trend are, worked out the plain way: all points in a list, all numbers exact."""
+"""What a history, a trend and alerts are, worked out the plain way: all points in a list, all numbers exact."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from itertools import groupby, pairwise
 from typing import Any
+
+from aggregator.models import AlertKind
 
 Points = list[tuple[datetime, int | None]]  # in the order of time; None while nothing is to be had
 Spans = Sequence[tuple[datetime, datetime]]  # from when until when only what it came to is known
@@ -87,3 +89,46 @@ def figures(pieces: list[tuple[Any, datetime, datetime]], average: str) -> dict[
 
 def rounded(number: Fraction | None) -> Fraction | None:  # to hundredths; half of one goes away from 0
     return number and Fraction((abs(number) * 200 + 1) // 2 * (1 if number > 0 else -1), 100)
+
+
+def alert_moments(
+    kind: AlertKind, walk: Points, silence: timedelta, target: int | None = None, percent: int = 0
+) -> list[datetime]:
+    """When an alert that has seen all of a walk sends a message: at a movement, or at the end of its silence.
+
+    There is a message whenever the alert is not silent and something is news to who has heard the last one.
+    """
+    sent: list[datetime] = []
+    moments = [at for at, _ in walk]
+    while moments:
+        moment, moments = moments[0], moments[1:]
+        heard = [piece for piece in walk if sent and piece[0] <= sent[-1]]
+        silent = bool(sent) and moment < sent[-1] + silence
+        seen = [piece for piece in walk if piece[0] <= moment]
+        if not silent and is_news(kind, heard, seen, target, percent):
+            sent.append(moment)
+            moments = sorted({*moments, moment + silence} if silence else moments)
+    return sent
+
+
+def is_news(kind: AlertKind, heard: Points, seen: Points, target: int | None, percent: int) -> bool:
+    """Whether the end of what was seen is news to who was sent a message at the end of what was heard."""
+    now, since = seen[-1][1], seen[max(len(heard) - 1, 0) :]
+    if kind in (AlertKind.BACK_IN_STOCK, AlertKind.SOLD_OUT):
+        turned = any((a is None) != (b is None) and (b is None) == (now is None) for (_, a), (_, b) in pairwise(since))
+        return turned and (now is None) == (kind is AlertKind.SOLD_OUT)
+    if now is None:
+        return False
+    known = [price for _, price in heard or seen[:-1] if price is not None]
+    if kind is AlertKind.NEW_LOW:
+        return bool(known) and now < min(known)
+    if kind is AlertKind.NEW_HIGH:
+        return bool(known) and now > max(known)
+    if kind is AlertKind.BELOW:
+        assert target is not None
+        armed = not heard or any(price is not None and price > target for _, price in since)
+        return now <= target and (armed or now < known[-1])
+    last = known[-1] if heard else next(price for _, price in seen if price is not None)
+    if kind is AlertKind.CHANGE and 100 * abs(now - last) < percent * last:
+        return False
+    return bool(now != last)

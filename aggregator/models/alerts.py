@@ -14,6 +14,7 @@ from aggregator.models.types import choice
 MAX_BASIS_POINTS = 1_000_000
 MAX_DAYS = 3_650
 MAX_COOLDOWN = 31_536_000  # seconds: a year
+_IS_DUE = sa.text("due_at IS NOT NULL")
 
 
 class AlertKind(StrEnum):
@@ -76,6 +77,7 @@ class AlertState(Base):
     """How far an alert has come with a product. There is none before the first movement that it sees."""
 
     __tablename__ = "alert_states"
+    __table_args__ = (sa.Index("ix_alert_states_due_at", "due_at", postgresql_where=_IS_DUE, sqlite_where=_IS_DUE),)
 
     alert_id: Mapped[UUID] = mapped_column(sa.ForeignKey("alerts.id", ondelete="CASCADE"), primary_key=True)
     product_id: Mapped[UUID] = mapped_column(sa.ForeignKey("products.id"), primary_key=True)
@@ -85,3 +87,8 @@ class AlertState(Base):
     extreme: Mapped[int | None] = mapped_column(sa.BigInteger)  # of new_low and new_high: the price to beat
     extreme_at: Mapped[datetime | None]  # a moment when it was asked
     fired_at: Mapped[datetime | None]
+    # Of what it saw while it was silent after a message, and its user has not heard of:
+    missed_price: Mapped[int | None] = mapped_column(sa.BigInteger)  # the price before that
+    due_at: Mapped[datetime | None]  # when to look at it: when the silence ends
+    seen_price: Mapped[int | None] = mapped_column(sa.BigInteger)  # with the last movement, and the cheapest offer
+    seen_cheapest: Mapped[str | None] = mapped_column(sa.String(UPSTREAM_ID_LENGTH))

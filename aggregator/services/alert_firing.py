@@ -1,7 +1,8 @@
 """Sets alerts off: takes the changes of offers to the alerts that watch them. The caller owns the transaction."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
 from itertools import chain
@@ -11,11 +12,11 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from aggregator.database import db
-from aggregator.models import Alert, AlertKind, ChangeKind, Channel, Event, Product
+from aggregator.models import Alert, AlertKind, AlertState, ChangeKind, Channel, Event, Product
 from aggregator.models.types import TIMESTAMP_FORMAT
-from aggregator.services import alert_history, price_reads, webhooks
+from aggregator.services import alert_history, alert_watches, price_reads, webhooks
 from aggregator.services.alert_history import Answers, Question
-from aggregator.services.alert_rules import Movement, Past, Watch, goes_off, lacks_extreme
+from aggregator.services.alert_rules import Movement, Past, Watch, catch_up, goes_off, lacks_extreme
 from aggregator.services.alert_watches import Concern, Watches, state, store, watching
 from aggregator.services.changes import Recorded
 from aggregator.services.outbox import Message
@@ -38,11 +39,26 @@ def set_off(changes: Sequence[Recorded], concern: Concern, currency: str) -> lis
     _retire([change.product_id for change in changes if change.kind is ChangeKind.DELETED])
     moved = movements(changes)
     watches = watching(concern)
-    everybody = list(chain.from_iterable(watches.values()))
-    before = [state(watch) for watch in everybody]
-    fired = _fired(moved, watches)
-    store([watch for watch, was in zip(everybody, before, strict=True) if state(watch) != was])
+    with _stored(chain.from_iterable(watches.values())):
+        fired = _fired(moved, watches)
     return list(_messages(fired, currency))
+
+
+def set_off_late(currency: str, now: datetime, limit: int) -> tuple[int, list[Message]]:
+    """How many alerts were looked at whose silence has ended, up to a limit, and what they still have to say."""
+    watches = alert_watches.due(now, limit)
+    with _stored(watches):
+        late = [(watch, catch_up(watch, now)) for watch in watches]
+    return len(watches), list(_messages([(watch, news) for watch, news in late if news], currency))
+
+
+@contextmanager
+def _stored(watches: Iterable[Watch]) -> Iterator[None]:
+    """Write how far alerts have come inside, where that is farther than before."""
+    everybody = list(watches)
+    before = [state(watch) for watch in everybody]
+    yield
+    store([watch for watch, was in zip(everybody, before, strict=True) if state(watch) != was])
 
 
 def movements(changes: Iterable[Recorded]) -> list[Movement]:
@@ -55,7 +71,7 @@ def movements(changes: Iterable[Recorded]) -> list[Movement]:
 
 
 def _fired(movements: Sequence[Movement], watches: Watches) -> Fired:
-    """The alerts that go off, in the order of the movements.
+    """The alerts that go off, in the order of the movements; what one has to say late comes at its own moment.
 
     What one product does is nothing to another: the history is asked for the first movements of all of them at once,
     then for their second ones, and so on.
@@ -67,8 +83,12 @@ def _fired(movements: Sequence[Movement], watches: Watches) -> Fired:
         pairs = [(watch, movement) for movement in turn for watch in watches[movement.product_id]]
         known = alert_history.extremes({_question(*pair) for pair in pairs if lacks_extreme(*pair)})
         past = Past(partial(_answer, known), cheapest)
-        fired += [(watch, movement) for watch, movement in pairs if goes_off(watch, movement, past)]
-    return sorted(fired, key=lambda each: each[1].number)
+        for watch, movement in pairs:
+            if late := catch_up(watch, movement.at):
+                fired.append((watch, late))
+            if goes_off(watch, movement, past):
+                fired.append((watch, movement))
+    return sorted(fired, key=lambda each: each[1].at)
 
 
 def _turns(movements: Sequence[Movement]) -> list[list[Movement]]:
@@ -94,19 +114,28 @@ def _answer(known: Answers, watch: Watch, movement: Movement) -> tuple[int, date
 def _retire(product_ids: Sequence[UUID]) -> None:
     if product_ids:
         db.session.execute(sa.update(Alert).where(Alert.product_id.in_(product_ids)).values(active=False))
+        states = sa.update(AlertState).where(AlertState.product_id.in_(product_ids), AlertState.due_at.is_not(None))
+        db.session.execute(states.values(due_at=None))
 
 
 def _messages(fired: Fired, currency: str) -> Iterable[Message]:
     names = _names({movement.product_id for _, movement in fired})
     by_webhook: dict[UUID, list[tuple[str, dict[str, Any]]]] = {}
     for watch, movement in fired:
-        key = f"alert:{watch.id}:{movement.number}"
+        key = f"alert:{watch.id}:{_occasion(movement)}"
         payload = _payload(watch, movement, names.get(movement.product_id, ""), currency)
         if watch.by_mail:
             yield Message(Channel.MAIL, Event.PRICE_ALERT, watch.user_id, payload, key=key)
         if watch.by_webhook:
             by_webhook.setdefault(watch.user_id, []).append((key, payload))
     yield from webhooks.own_messages(Event.PRICE_ALERT, by_webhook)
+
+
+def _occasion(movement: Movement) -> str:
+    """What tells a message of an alert from all its others."""
+    if movement.late:
+        return f"{movement.product_id}:{movement.at.strftime(TIMESTAMP_FORMAT)}"
+    return str(movement.number)
 
 
 def _names(product_ids: set[UUID]) -> dict[UUID, str]:

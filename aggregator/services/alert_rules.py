@@ -20,6 +20,7 @@ class Movement:
     at: datetime
     before: int | None
     price: int | None
+    late: bool = False  # not a change itself: what was left to say when the alert's silence ended
 
     @property
     def has_moved(self) -> bool:
@@ -49,6 +50,15 @@ class Watch:
     extreme: int | None = None
     extreme_at: datetime | None = None
     fired_at: datetime | None = None
+    missed_price: int | None = None
+    due_at: datetime | None = None
+    seen_price: int | None = None
+    seen_cheapest: str | None = None
+
+    @property
+    def silent_until(self) -> datetime | None:
+        """The end of its silence after the last message; None where there was no message."""
+        return self.fired_at and self.fired_at + timedelta(seconds=self.cooldown_seconds)
 
 
 @dataclass(frozen=True)
@@ -64,20 +74,35 @@ class Past:
 def goes_off(watch: Watch, movement: Movement, past: Past) -> bool:
     """Whether a movement sets an alert off, after bringing the alert up to it.
 
-    What comes while an alert is silent after the last time does not count as told: a price that is still another
-    one, or still lower, sets it off with the next movement after that.
+    News during the alert's silence is not sent, and does not count as sent: catch_up() looks at it when that ends.
     """
     if not _looks_at(watch, movement):
         return False
     _rearm(watch, movement)
-    if not _RULES[watch.kind](watch, movement, past) or _is_silent(watch, movement):
+    is_news = _RULES[watch.kind](watch, movement, past)
+    silent_until = watch.silent_until
+    if not is_news or (silent_until is not None and movement.at < silent_until):
+        _remember(watch, movement, past, silent_until if is_news else watch.due_at)
         return False
-    watch.fired_at, watch.fired_price = movement.at, movement.price
-    if movement.price is not None:
-        watch.base_price = movement.price
-    if watch.kind is AlertKind.CHEAPEST_OFFER:
-        _, watch.cheapest = past.cheapest[movement.number]
+    _note_fired(watch, movement, past)
     return True
+
+
+def catch_up(watch: Watch, moment: datetime) -> Movement | None:
+    """What an alert has to say of what it saw in its silence: none unless that has ended, and it is still news."""
+    end = watch.silent_until
+    if watch.due_at is None or end is None:
+        return None
+    if end >= moment:
+        watch.due_at = end  # the silence is longer now
+        return None
+    end, watch.due_at = max(end, watch.due_at), None  # later than its end, where the silence was made shorter
+    movement = Movement(0, watch.product_id, end, _last_heard(watch), watch.seen_price, late=True)
+    past = Past(lambda *_: None, {0: (None, watch.seen_cheapest)})
+    if not _STILL_NEWS.get(watch.kind, _RULES[watch.kind])(watch, movement, past):
+        return None
+    _note_fired(watch, movement, past)
+    return movement
 
 
 def lacks_extreme(watch: Watch, movement: Movement) -> bool:
@@ -103,8 +128,32 @@ def _rearm(watch: Watch, movement: Movement) -> None:
         watch.fired_price = None
 
 
-def _is_silent(watch: Watch, movement: Movement) -> bool:
-    return watch.fired_at is not None and movement.at < watch.fired_at + timedelta(seconds=watch.cooldown_seconds)
+def _remember(watch: Watch, movement: Movement, past: Past, due_at: datetime | None) -> None:
+    """Keep what a silent alert has seen, where there is something to look at when its silence ends."""
+    watch.due_at = due_at
+    if due_at is None:
+        return
+    watch.seen_price = movement.price
+    if watch.kind is AlertKind.CHEAPEST_OFFER:
+        _, watch.seen_cheapest = past.cheapest[movement.number]
+    if watch.kind is AlertKind.SOLD_OUT and movement.before is not None:
+        watch.missed_price = movement.before
+
+
+def _note_fired(watch: Watch, movement: Movement, past: Past) -> None:
+    watch.fired_at, watch.fired_price = movement.at, movement.price
+    if movement.price is not None:
+        watch.base_price = movement.price
+    if watch.kind is AlertKind.CHEAPEST_OFFER:
+        _, watch.cheapest = past.cheapest[movement.number]
+    watch.missed_price = watch.due_at = watch.seen_price = watch.seen_cheapest = None
+
+
+def _last_heard(watch: Watch) -> int | None:
+    """The price that a late message is compared with: the one before what its user did not hear of."""
+    if watch.kind is AlertKind.BACK_IN_STOCK:
+        return None
+    return watch.base_price if watch.missed_price is None else watch.missed_price
 
 
 def _below(watch: Watch, movement: Movement, past: Past) -> bool:
@@ -141,15 +190,24 @@ def _new_high(watch: Watch, movement: Movement, past: Past) -> bool:
 
 
 def _beats(watch: Watch, movement: Movement, past: Past, better: Callable[[int, int], bool]) -> bool:
-    """Whether a price is better than the best one so far, which is remembered as long as it is not too old."""
+    """Whether a price is better than the best one so far, which is remembered as long as it is not too old.
+
+    A best one that its user has not heard of is no measure for the next: better than the one before it is news.
+    """
     if movement.price is None:
         return False
     if lacks_extreme(watch, movement):
         watch.extreme, watch.extreme_at = past.extreme(watch, movement) or (None, None)
     beaten = watch.extreme is not None and better(movement.price, watch.extreme)
+    if beaten and watch.missed_price is None:
+        watch.missed_price = watch.extreme  # forgotten as soon as its user hears of this
     if watch.extreme is None or not better(watch.extreme, movement.price):
         watch.extreme, watch.extreme_at = movement.price, movement.at
-    return beaten
+    return beaten or _beats_missed(watch, movement, better)
+
+
+def _beats_missed(watch: Watch, movement: Movement, better: Callable[[int, int], bool]) -> bool:
+    return movement.price is not None and watch.missed_price is not None and better(movement.price, watch.missed_price)
 
 
 def _back_in_stock(watch: Watch, movement: Movement, past: Past) -> bool:
@@ -179,4 +237,12 @@ _RULES: dict[AlertKind, Callable[[Watch, Movement, Past], bool]] = {
     AlertKind.BACK_IN_STOCK: _back_in_stock,
     AlertKind.SOLD_OUT: _sold_out,
     AlertKind.CHEAPEST_OFFER: _cheapest_offer,
+}
+
+# Whether what was seen in an alert's silence still is so when that ends, where the rule itself asks for more.
+_STILL_NEWS: dict[AlertKind, Callable[[Watch, Movement, Past], bool]] = {
+    AlertKind.NEW_LOW: lambda watch, movement, _: _beats_missed(watch, movement, lt),
+    AlertKind.NEW_HIGH: lambda watch, movement, _: _beats_missed(watch, movement, gt),
+    AlertKind.BACK_IN_STOCK: lambda _, movement, __: movement.price is not None,
+    AlertKind.SOLD_OUT: lambda _, movement, __: movement.price is None,
 }

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from typing import Any
 from uuid import UUID
@@ -11,14 +12,18 @@ import sqlalchemy as sa
 from aggregator.database import db, dialect
 from aggregator.models import Alert, AlertKind, AlertState, Event, Product, Subscription, User, Webhook
 from aggregator.models.base import table_of
-from aggregator.models.types import GUID
+from aggregator.models.types import GUID, TIMESTAMP_FORMAT
+from aggregator.reading import read
 from aggregator.services import categories
 from aggregator.services.alert_rules import Movement, Watch
-from aggregator.sql import Rows, upsert
+from aggregator.sql import Rows, Select, moment_parameter, upsert
 
 ALERTS, STATES = table_of(Alert), table_of(AlertState)
 WISH = ("user_id", "kind", "target", "basis_points", "direction", "days", "cooldown_seconds", "by_mail", "by_webhook")
-STATE = ("base_price", "fired_price", "cheapest", "extreme", "extreme_at", "fired_at")
+STATE = (
+    *("base_price", "fired_price", "cheapest", "extreme", "extreme_at", "fired_at"),
+    *("missed_price", "due_at", "seen_price", "seen_cheapest"),
+)
 
 NO_LIMIT = 2**62
 
@@ -99,13 +104,54 @@ def watching(concern: Concern) -> Watches:
     states = _states(pairs)
     watches: Watches = {}
     for number, (alert, product_id) in enumerate(pairs):
-        wish = {name: getattr(alert, name) for name in WISH}
-        if not alert.can_be_told:  # it goes along all the same, so that it knows where it is when it can
-            wish |= {"by_mail": False, "by_webhook": False}
-        state = states.get(number, {})
-        watch = Watch(id=alert.id, product_id=product_id, since_number=alert.since_number, **wish, **state)
-        watches.setdefault(product_id, []).append(watch)
+        watches.setdefault(product_id, []).append(_watch(alert, product_id, states.get(number, {})))
     return watches
+
+
+def due(now: datetime, limit: int) -> list[Watch]:
+    """Alerts that saw something in their silence, which has ended; up to a limit, and locked against edits."""
+    pair = (STATES.c.alert_id, STATES.c.product_id)
+    some = sa.select(*pair).where(STATES.c.due_at < now).order_by(STATES.c.due_at).limit(limit)
+    pairs = db.session.execute(some).all()
+    alert_columns = (ALERTS.c.id, ALERTS.c.since_number, *(ALERTS.c[name] for name in WISH))
+    alerts = (
+        sa.select(*alert_columns, sa.and_(User.active, ALERTS.c.active).label("can_be_told"))
+        .join_from(ALERTS, User, User.id == ALERTS.c.user_id)
+        .where(ALERTS.c.id.in_({alert_id for alert_id, _ in pairs}))
+        .order_by(ALERTS.c.id)
+        .with_for_update(of=ALERTS)
+    )
+    known = {alert.id: alert for alert in db.session.execute(alerts)}
+    found = [(known[alert_id], product_id) for alert_id, product_id in pairs if alert_id in known]
+    states = _states(found)
+    return [
+        _watch(alert, product_id, states[number])
+        for number, (alert, product_id) in enumerate(found)
+        if number in states
+    ]
+
+
+def anything_due(now: datetime) -> bool:
+    """Whether an alert's silence has ended in which it saw something."""
+    return bool(read(_any_due, now=now.strftime(TIMESTAMP_FORMAT)))
+
+
+def _any_due() -> Select:
+    return sa.select(sa.literal(1)).select_from(AlertState).where(AlertState.due_at < moment_parameter("now")).limit(1)
+
+
+def look_again(alert_id: UUID, now: datetime) -> None:
+    """Have an alert whose silence is of another length looked at, where it saw something in it."""
+    db.session.execute(
+        sa.update(AlertState).where(AlertState.alert_id == alert_id, AlertState.due_at.is_not(None)).values(due_at=now)
+    )
+
+
+def _watch(alert: Any, product_id: UUID, state: Mapping[str, Any]) -> Watch:
+    wish = {name: getattr(alert, name) for name in WISH}
+    if not alert.can_be_told:  # it goes along all the same, so that it knows where it is when it can
+        wish |= {"by_mail": False, "by_webhook": False}
+    return Watch(id=alert.id, product_id=product_id, since_number=alert.since_number, **wish, **state)
 
 
 def store(watches: Iterable[Watch]) -> None:

@@ -13,7 +13,7 @@ from aggregator.errors import Conflict, Invalid, NotFound
 from aggregator.models import Alert, AlertKind, AlertState, Category, Direction, Feed, Product
 from aggregator.models.base import table_of
 from aggregator.models.types import GUID
-from aggregator.services import accounts, changes
+from aggregator.services import accounts, alert_watches, changes
 from aggregator.sql import Rows
 
 MAX_ALERTS = 100  # of one user
@@ -65,6 +65,8 @@ def change(user_id: UUID, alert_id: UUID, fields: Mapping[str, Any], now: dateti
         _check_new(alert)
     if changed & {*PARAMETERS, "active"}:
         _begin(alert)
+    elif "cooldown_seconds" in changed:
+        alert_watches.look_again(alert.id, now)
 
 
 def remove(user_id: UUID, alert_id: UUID) -> None:

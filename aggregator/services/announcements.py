@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from aggregator.database import db
 from aggregator.models import ChangeKind, Event, Subscription, User, Webhook
 from aggregator.models.types import TIMESTAMP_FORMAT
-from aggregator.services import alert_firing, changes, outbox, webhooks
+from aggregator.services import alert_firing, alert_watches, changes, outbox, webhooks
 from aggregator.services.alert_watches import Concern, concern_of
 from aggregator.services.changes import Recorded
 from aggregator.services.outbox import Message
@@ -22,9 +22,9 @@ ALERTS_AT_ONCE = 4 * WATCHES_AT_ONCE  # locked: some of them may be left for the
 EVENTS = {ChangeKind.CREATED: Event.PRODUCT_CREATED, ChangeKind.OFFERS: Event.OFFERS_CHANGED}
 
 
-def anything_new() -> bool:
-    """Whether there is a change that has not been announced."""
-    return changes.anything_unread(READER)
+def anything_new(now: datetime) -> bool:
+    """Whether there is a change that has not been announced, or an alert's silence has ended in which it saw one."""
+    return changes.anything_unread(READER) or alert_watches.anything_due(now)
 
 
 def announce(currency: str, now: datetime) -> tuple[int, int]:
@@ -43,6 +43,17 @@ def announce(currency: str, now: datetime) -> tuple[int, int]:
     queued = outbox.queue(messages, now)
     changes.have_read(READER, found[-1].number)
     return len(found), queued
+
+
+def announce_late(currency: str, now: datetime) -> tuple[int, int]:
+    """Queue what alerts saw in their silence and is still news: how many were looked at, and how many messages.
+
+    None while there are changes to announce: those come first, so that what is sent is still so.
+    """
+    if not changes.has_read_all(READER):
+        return 0, 0
+    looked_at, messages = alert_firing.set_off_late(currency, now, WATCHES_AT_ONCE)
+    return looked_at, outbox.queue(messages, now)
 
 
 def _as_many_as_fit(found: Sequence[Recorded]) -> tuple[Sequence[Recorded], Concern]:

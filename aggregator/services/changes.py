@@ -115,6 +115,14 @@ def unread(reader: str, limit: int) -> list[Recorded]:
     return [Recorded(*row) for row in rows]
 
 
+def has_read_all(reader: str) -> bool:
+    """Whether a reader has read every change, and is alone until the transaction ends."""
+    position = _position(reader)
+    if position is None:
+        return False
+    return db.session.scalar(sa.select(Change.number).where(Change.number > position).limit(1)) is None
+
+
 def have_read(reader: str, number: int) -> None:
     """Note that a reader has read up to a number."""
     db.session.execute(sa.update(READERS).where(READERS.c.name == reader).values(number=number))

@@ -6,8 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
-from datetime import datetime
-from itertools import groupby, pairwise
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -26,11 +25,13 @@ from aggregator.models import (
     Product,
     ProductPricePoint,
 )
+from aggregator.models.types import TIMESTAMP_FORMAT
 from aggregator.sandbox import Registration as Known
 from aggregator.sandbox.v2 import ACCOUNT
 from aggregator.services import announcements
 from tests.builders import make_alert, make_product, make_user, stored
 from tests.flows.passes import assert_sound
+from tests.reference import alert_moments
 from tests.scenarios.processes import environment, eventually, worker
 
 PRODUCTS, KILLS = 30, 5
@@ -58,32 +59,6 @@ def cheapest_offers(offers: Mapping[int, Walk]) -> Walk:
     return found
 
 
-def told(kind: AlertKind, target: int | None, walk: Walk) -> list[datetime]:
-    """When an alert that has seen all of a walk is to be told."""
-    pairs = [(at, before, price) for (_, before), (at, price) in pairwise(walk)]
-    if kind is AlertKind.BACK_IN_STOCK:
-        return [at for at, before, price in pairs if before is None and price is not None]
-    if kind is AlertKind.SOLD_OUT:
-        return [at for at, before, price in pairs if before is not None and price is None]
-    had = [(at, price) for at, price in walk if price is not None]
-    if kind in (AlertKind.NEW_LOW, AlertKind.NEW_HIGH):
-        best, sign = (min, -1) if kind is AlertKind.NEW_LOW else (max, 1)
-        before = [best((price for _, price in had[:number]), default=None) for number in range(len(had))]
-        return [at for (at, price), b in zip(had, before, strict=True) if b is not None and sign * (price - b) > 0]
-    if kind is AlertKind.BELOW:
-        assert target is not None
-        runs = [list(run) for below, run in groupby(had, lambda each: each[1] <= target) if below]
-        lows = [[(at, price, [p for _, p in run[:n]]) for n, (at, price) in enumerate(run)] for run in runs]
-        return [at for run in lows for at, price, before in run if price < min(before, default=price + 1)]
-    found, last = [], had[0][1] if had else None
-    for at, value in had:
-        if kind is AlertKind.CHANGE and 100 * abs(value - last) < PERCENT * last:
-            continue
-        if value != last:
-            found, last = [*found, at], value
-    return found
-
-
 def expected(app) -> set[str]:
     """The keys of what has to be told, worked out from the points of the prices."""
     numbers = {(c.product_id, c.at): c.number for c in stored(app, Change, Change.kind == ChangeKind.OFFERS)}
@@ -97,8 +72,11 @@ def expected(app) -> set[str]:
         }
         for alert in stored(app, Alert, Alert.product_id == product.id):
             walk = cheapest_offers(offers) if alert.kind is AlertKind.CHEAPEST_OFFER else lowest
-            moments = told(alert.kind, alert.target, walk)
-            keys |= {f"alert:{alert.id}:{numbers[product.id, at]}" for at in moments}
+            silence = timedelta(seconds=alert.cooldown_seconds)
+            moments = alert_moments(alert.kind, walk, silence, alert.target, PERCENT)
+            late = {at for at in moments if (product.id, at) not in numbers}
+            keys |= {f"alert:{alert.id}:{numbers[product.id, at]}" for at in moments if at not in late}
+            keys |= {f"alert:{alert.id}:{product.id}:{at.strftime(TIMESTAMP_FORMAT)}" for at in late}
     return keys
 
 
@@ -115,7 +93,8 @@ def test_nothing_is_lost_and_nothing_doubled(app, sandbox, database_url, tmp_pat
             AlertKind.NEW_LOW: {"days": 1},
         }
         for kind in AlertKind:
-            make_alert(app, user_id, product_id, kind, **parameters.get(kind, {}))
+            silence = number % 3  # seconds
+            make_alert(app, user_id, product_id, kind, cooldown_seconds=silence, **parameters.get(kind, {}))
 
     with ExitStack() as stack:
         steady = stack.enter_context(worker(env, tmp_path / "steady.log"))
@@ -129,6 +108,7 @@ def test_nothing_is_lost_and_nothing_doubled(app, sandbox, database_url, tmp_pat
             victim.end()
         eventually(lambda: not unannounced(app), seconds=20)
         assert steady.stop() == 0
+    time.sleep(2.5)  # until nobody is silent
     announce_the_rest(app)
 
     deliveries = stored(app, Delivery, Delivery.event == Event.PRICE_ALERT)
@@ -144,10 +124,11 @@ def test_nothing_is_lost_and_nothing_doubled(app, sandbox, database_url, tmp_pat
 def announce_the_rest(app) -> None:
     """What a sync has written just before the worker was stopped."""
     with app.app_context():
-        while in_transaction(lambda: announcements.announce("EUR", utcnow()))[0]:
-            pass
+        for step in (announcements.announce, announcements.announce_late):
+            while in_transaction(lambda step=step: step("EUR", utcnow()))[0]:
+                pass
 
 
 def unannounced(app) -> bool:
     with app.app_context():
-        return announcements.anything_new()
+        return announcements.anything_new(utcnow())

@@ -2,7 +2,8 @@
 
 import json
 from collections import Counter
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 import pytest
@@ -11,12 +12,14 @@ from flask import Flask
 
 from aggregator.database import db, in_transaction, transaction
 from aggregator.models import Alert, AlertKind, AlertState, Category, Channel, Delivery, Product, User
-from aggregator.services import announcements, catalog
+from aggregator.services import alerts, announcements, catalog
+from tests.alert_walks import IDS, SILENCE, WALKS
 from tests.builders import edit, make_alert, make_product, make_user, make_webhook, offer_id, stored, sync
 
 pytestmark = pytest.mark.usefixtures("context")
 K = AlertKind
 A, B = offer_id(1), offer_id(2)
+DAY = 86_400
 
 
 class Walk:
@@ -46,8 +49,9 @@ def user_id(app) -> UUID:
 
 def announce(now) -> None:
     """All that there is to be announced."""
-    while in_transaction(lambda: announcements.announce("EUR", now))[0]:
-        pass
+    for step in (announcements.announce, announcements.announce_late):
+        while in_transaction(partial(step, "EUR", now))[0]:
+            pass
 
 
 def told(app, alert_id: UUID | None = None) -> list[dict]:
@@ -159,6 +163,101 @@ class TestEveryKind:
         announce(walk.now)
 
         assert (prices(app, of_two_days), prices(app, ever)) == ([(100, 90)], [])
+
+
+class TestNewsDuringTheSilence:
+    """The table of tests/alert_walks.py, on a database."""
+
+    def offers(self, value) -> dict[str, tuple[int, int]]:
+        if value in ("a", "b", "c"):
+            return {offer_id(n): (90 if name == value else 100, 1) for n, name in enumerate("abc", start=1)}
+        return {offer_id(n): (1, 0) for n in (1, 2, 3)} if value is None else {A: (value, 5)}
+
+    @pytest.mark.parametrize("at_once", [True, False])
+    @pytest.mark.parametrize("each", WALKS, ids=IDS)
+    def test_is_sent_when_the_silence_ends_where_it_is_still_news(self, app, walk, user_id, each, at_once):
+        begin = walk.now
+        for minute, value in each.steps.items():
+            walk.now = begin + timedelta(minutes=minute - 1)
+            walk.offers(self.offers(value))
+            if minute == 0:
+                make_alert(app, user_id, walk.product_id, each.kind, cooldown_seconds=SILENCE, **each.fields)
+            if not at_once:
+                announce(walk.now + timedelta(seconds=1))
+        for later in (1, 20) if at_once else range(max(each.steps) + 1, 20):
+            announce(begin + timedelta(minutes=later, seconds=1))
+
+        sent = [
+            ((datetime.fromisoformat(news["at"]) - begin) / timedelta(minutes=1), news["price_before"], news["price"])
+            for news in told(app)
+        ]
+        assert sent == each.messages
+
+    def after_silence(self, app, walk, user_id, **fields) -> UUID:
+        """An alert that has sent 90 and seen 80."""
+        walk.to(100)
+        alert_id = make_alert(app, user_id, walk.product_id, K.NEW_LOW, cooldown_seconds=SILENCE, **fields)
+        walk.to(90, 80)
+        announce(walk.now)
+        walk.now += timedelta(minutes=5)
+        return alert_id
+
+    def test_is_sent_once_however_often_somebody_looks(self, app, walk, user_id):
+        self.after_silence(app, walk, user_id)
+
+        for _ in range(3):
+            announce(walk.now)
+
+        assert prices(app) == [(100, 90), (90, 80)]
+        assert not announcements.anything_new(walk.now + timedelta(days=1))
+
+    def test_makes_the_alert_due(self, app, walk, user_id):
+        self.after_silence(app, walk, user_id)
+
+        assert announcements.anything_new(walk.now)
+        assert not announcements.anything_new(walk.now - timedelta(minutes=5))
+
+    def test_is_sent_after_the_changes_that_came_before_it(self, app, walk, user_id):
+        self.after_silence(app, walk, user_id)
+        end = walk.now
+        walk.now -= timedelta(minutes=4)  # 80 is over before the silence is, which has not been announced
+        walk.to(95)
+
+        assert in_transaction(lambda: announcements.announce_late("EUR", end)) == (0, 0)
+        announce(end)
+
+        assert prices(app) == [(100, 90)]
+
+    def test_is_sent_to_nobody_who_is_not_active(self, app, walk, user_id):
+        self.after_silence(app, walk, user_id)
+        edit(app, User, User.id == user_id, active=False)
+
+        announce(walk.now)
+
+        assert prices(app) == [(100, 90)]
+
+    def test_is_nothing_of_a_product_that_was_deleted(self, app, walk, user_id):
+        self.after_silence(app, walk, user_id)
+        with transaction():
+            catalog.remove(walk.product_id, walk.now)
+
+        announce(walk.now)
+
+        assert prices(app) == [(100, 90)]
+        assert not announcements.anything_new(walk.now + timedelta(days=1))
+
+    def test_is_sent_at_once_where_the_silence_is_made_shorter(self, app, walk, user_id):
+        walk.to(100)
+        alert_id = make_alert(app, user_id, walk.product_id, K.NEW_LOW, cooldown_seconds=DAY)
+        walk.to(90, 80)
+        announce(walk.now)
+        walk.now += timedelta(minutes=5)
+
+        with transaction():
+            alerts.change(user_id, alert_id, {"cooldown_seconds": 0}, walk.now - timedelta(seconds=1))
+        announce(walk.now)
+
+        assert prices(app) == [(100, 90), (90, 80)]
 
 
 class TestTheMessage:

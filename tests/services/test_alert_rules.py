@@ -7,7 +7,9 @@ from uuid import UUID, uuid4
 import pytest
 
 from aggregator.models import AlertKind, Direction
-from aggregator.services.alert_rules import Movement, Past, Watch, goes_off, lacks_extreme
+from aggregator.services.alert_rules import Movement, Past, Watch, catch_up, goes_off, lacks_extreme
+from tests.alert_walks import IDS, SILENCE, WALKS
+from tests.reference import alert_moments
 
 K = AlertKind
 BEGIN = datetime.fromisoformat("2026-05-04T12:00:00Z")
@@ -232,3 +234,48 @@ class TestBeforeItWasMade:
         watch = make_watch(K.ANY_CHANGE, 100, since_number=2)
 
         assert firings(watch, 100, 101, 102, 103) == [3]
+
+
+class TestReference:
+    @pytest.mark.parametrize("walk", WALKS, ids=IDS)
+    def test_knows_when_each_message_of_the_table_is_sent(self, walk):
+        points = [(BEGIN + timedelta(minutes=minute), value) for minute, value in walk.steps.items()]
+        percent = int(walk.fields.get("percent", 0))
+
+        moments = alert_moments(walk.kind, points, timedelta(seconds=SILENCE), walk.fields.get("target"), percent)
+
+        assert [(moment - BEGIN) / timedelta(minutes=1) for moment in moments] == [m for m, _, _ in walk.messages]
+
+
+class TestTheEndOfASilence:
+    def caught_up(self, watch: Watch, seconds: int) -> Movement | None:
+        return catch_up(watch, BEGIN + timedelta(seconds=seconds))
+
+    def test_is_the_moment_of_what_is_sent_late(self):
+        watch = make_watch(K.ANY_CHANGE, 100, cooldown_seconds=150)
+        assert firings(watch, 100, 101, 102, seconds=60) == [1]
+
+        assert self.caught_up(watch, 210) is None
+        late = self.caught_up(watch, 600)
+
+        assert late == Movement(0, PRODUCT, BEGIN + timedelta(seconds=210), 101, 102, late=True)
+        assert self.caught_up(watch, 10_000) is None
+
+    def test_is_later_where_the_silence_was_made_longer(self):
+        watch = make_watch(K.ANY_CHANGE, 100, cooldown_seconds=150)
+        firings(watch, 100, 101, 102, seconds=60)
+
+        watch.cooldown_seconds = 600
+
+        assert self.caught_up(watch, 300) is None
+        assert watch.due_at == BEGIN + timedelta(seconds=660)
+
+    def test_leaves_a_low_of_some_days_that_its_user_has_not_heard_of(self):
+        """80 was the low of two days when it came, whatever was sent three days before."""
+        watch = make_watch(K.NEW_LOW, 100, days=2, cooldown_seconds=5 * DAY + 1)
+
+        assert firings(watch, 100, 50, 90, 90, 90, 80, seconds=DAY) == [1]
+
+        late = self.caught_up(watch, 7 * DAY)
+        assert late is not None
+        assert (late.before, late.price) == (90, 80)

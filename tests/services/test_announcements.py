@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
+from aggregator.clock import utcnow
 from aggregator.database import db, dialect, in_transaction
 from aggregator.models import AlertKind, Delivery, Event, Subscription, Webhook
 from aggregator.services import announcements
@@ -62,11 +63,11 @@ def a_busy_day(app, now):
 
 class TestAnnounce:
     def test_tells_of_each_change_once(self, app, now, a_busy_day):
-        assert announcements.anything_new()
+        assert announcements.anything_new(utcnow())
         assert announce(now) == (12, 12 + 9 + 9 + 6)  # of offers, any change by mail and by webhook, new lows
 
         before = queued(app)
-        assert not announcements.anything_new()
+        assert not announcements.anything_new(utcnow())
         assert announce(now) == (0, 0)
         assert queued(app) == before
 
@@ -160,7 +161,7 @@ class TestAnnounce:
             return count
 
         number, died = 0, 0
-        while announcements.anything_new():
+        while announcements.anything_new(utcnow()):
             number += 1
             statements.clear()
             kill = kill_at(number)
@@ -181,7 +182,7 @@ class TestAnnounce:
 
         def work() -> None:
             with app.app_context():
-                while announcements.anything_new():
+                while announcements.anything_new(utcnow()):
                     done.append(announce(now))
 
         workers = [threading.Thread(target=work) for _ in range(4)]
