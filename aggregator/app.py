@@ -40,6 +40,7 @@ from aggregator.cli import sandbox as sandbox_cli
 from aggregator.cli import users as users_cli
 from aggregator.database import db
 from aggregator.pages import docs
+from aggregator.pages import problems as problem_pages
 from aggregator.services import formats
 
 MIGRATIONS = Path(__file__).resolve().parents[1] / "migrations"
@@ -114,6 +115,7 @@ def create_app(settings: config.Settings) -> Flask:
     ):
         api.register_blueprint(documented.blueprint)
     app.register_blueprint(docs.blueprint)
+    app.register_blueprint(problem_pages.blueprint)
     for command in (sandbox_cli, products_cli, offers_cli, jobs_cli, users_cli, audit_cli):
         app.cli.add_command(command.group)
     _face_the_world(app, settings)

@@ -13,7 +13,7 @@ from flask_jwt_extended import JWTManager, create_access_token, create_refresh_t
 from flask_jwt_extended.exceptions import JWTExtendedException
 from jwt.exceptions import ExpiredSignatureError, InvalidTokenError, PyJWTError
 
-from aggregator.errors import Forbidden, Unauthorized
+from aggregator.errors import Forbidden, TokenExpired, TokenInvalid, TokenRevoked, Unauthorized
 from aggregator.extensions import settings
 from aggregator.models import Role, SignIn
 from aggregator.models.images import MAX_IMAGE_BYTES
@@ -130,6 +130,8 @@ MAY_CALL = {
     "getSwagger": Who.EVERYBODY,
     "getRedoc": Who.EVERYBODY,
     "getAsset": Who.EVERYBODY,
+    "getProblems": Who.EVERYBODY,
+    "getProblem": Who.EVERYBODY,
     "getOpenapiJson": Who.EVERYBODY,
 }
 
@@ -195,7 +197,7 @@ def refresh_claims() -> Claims:
 
 def refuse() -> NoReturn:
     """Say that the token was good once, and is no more."""
-    raise Unauthorized("The token has been revoked; sign in again.", "invalid_token")
+    raise TokenRevoked
 
 
 def _seconds(moment: datetime) -> int:
@@ -234,7 +236,7 @@ def _verify(refresh: bool) -> Claims:
     """The claims of the token that the request brings; Unauthorized unless it is one of ours and has not expired."""
     header = request.headers.get("Authorization", "")
     if len(header) > MAX_TOKEN_LENGTH:
-        raise Unauthorized("The token is too long.", "invalid_token")
+        raise TokenInvalid("The token is too long.")
     scheme, _, token = header.partition(" ")
     if scheme.lower() != "bearer":
         raise Unauthorized
@@ -244,9 +246,9 @@ def _verify(refresh: bool) -> Claims:
             raise InvalidTokenError("made for something else")
         return Claims(UUID(claims["sign_in"]), UUID(claims["sub"]), int(claims["generation"]) if refresh else 0)
     except ExpiredSignatureError:
-        raise Unauthorized("The token has expired.", "invalid_token") from None
+        raise TokenExpired from None
     except MALFORMED:
-        raise Unauthorized("The token is not one of ours.", "invalid_token") from None
+        raise TokenInvalid from None
 
 
 def _key_for(header: dict[str, Any], claims: dict[str, Any], key: str) -> str:

@@ -1,7 +1,6 @@
-"""Every error in one shape, RFC 9457 application/problem+json; one table says which class has which status."""
+"""Every error in one shape, RFC 9457 application/problem+json; problem_types.py says what each of them becomes."""
 
 from collections.abc import Callable
-from http import HTTPStatus
 from math import ceil
 from threading import RLock
 from typing import Any
@@ -16,21 +15,19 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from werkzeug.exceptions import HTTPException
 
 from aggregator import errors
+from aggregator.problem_types import type_of
 
 PROBLEM_JSON = "application/problem+json"
-TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}  # RFC 9110's, whatever Python's age
-STATUS: dict[type[errors.ProblemError], int] = {
-    errors.Unauthorized: 401,
-    errors.Forbidden: 403,
-    errors.NotFound: 404,
-    errors.Conflict: 409,
-    errors.InProgress: 409,
-    errors.EditedMeanwhile: 412,
-    errors.TooLarge: 413,
-    errors.Unsupported: 415,
-    errors.Invalid: 422,
-    errors.TooMany: 429,
-    errors.Unavailable: 503,
+# What others raise, by its status: our parser, Werkzeug and flask-smorest.
+RAISED_BY_STATUS: dict[int, type[errors.ProblemError]] = {
+    400: errors.Malformed,
+    404: errors.NotFound,
+    405: errors.MethodNotAllowed,
+    413: errors.TooLarge,
+    415: errors.Unsupported,
+    422: errors.ValidationFailed,
+    429: errors.TooMany,
+    503: errors.Unavailable,
 }
 
 log = structlog.get_logger(__name__)
@@ -42,7 +39,8 @@ class ProblemSchema(ma.Schema):
     type = ma.fields.String(required=True)
     title = ma.fields.String(required=True)
     status = ma.fields.Integer(required=True)
-    detail = ma.fields.String()
+    code = ma.fields.String(required=True)
+    detail = ma.fields.String(required=True)
     request_id = ma.fields.String(required=True)
     errors = ma.fields.Dict()
 
@@ -102,19 +100,26 @@ class ProblemApi(Api):  # type: ignore[misc] # flask-smorest has no types
         headers = {
             name: value for name, value in error.get_headers() if name.lower() not in ("content-type", "content-length")
         }
-        code = error.code or 500
-        detail = data.get("message") or (error.description if code < 500 else None)
-        if data.get("messages"):
-            detail = "Some of it is not as it should be; errors says what."
-        return problem(code, detail, data.get("messages"), headers)
+        status = error.code or 500
+        kind = RAISED_BY_STATUS.get(status, errors.Unacceptable if status < 500 else errors.ProblemError)
+        if status >= 500 or data.get("messages"):
+            detail = kind.message()
+        else:
+            detail = data.get("message") or error.description or kind.message()
+        return problem(kind, detail, data.get("messages"), headers, status)
 
 
 def problem(
-    status: int, detail: str | None = None, fields: Any = None, headers: dict[str, str] | None = None
+    error: type[errors.ProblemError],
+    detail: str,
+    fields: Any = None,
+    headers: dict[str, str] | None = None,
+    status: int | None = None,
 ) -> Response:
     """A response that says what went wrong."""
-    body = {"type": "about:blank", "title": TITLES.get(status) or HTTPStatus(status).phrase, "status": status}
-    body |= {"detail": detail} if detail else {}
+    kind = type_of(error)
+    status = status or kind.status
+    body = {"type": kind.uri, "title": kind.title, "status": status, "code": kind.code, "detail": detail}
     body |= {"errors": fields} if fields else {}
     body["request_id"] = structlog.contextvars.get_contextvars().get("request_id", "")
     response = jsonify(body)
@@ -132,13 +137,12 @@ def init_app(app: Flask) -> None:
 
 
 def _on_problem(error: errors.ProblemError) -> Response:
-    status = next((code for kind, code in STATUS.items() if isinstance(error, kind)), 500)
-    return problem(status, error.detail, error.extra.get("errors"), _headers(error))
+    return problem(type(error), error.detail, error.extra.get("errors"), _headers(error))
 
 
 def _headers(error: errors.ProblemError) -> dict[str, str]:
     if isinstance(error, errors.Unauthorized):
-        reason = f', error="{error.extra["error"]}"' if error.extra["error"] else ""
+        reason = f', error="{error.bearer_error}"' if error.bearer_error else ""
         return {"WWW-Authenticate": f'Bearer realm="product-aggregator"{reason}'}
     if isinstance(error, errors.TooMany):
         return {"Retry-After": str(max(1, ceil(error.extra["retry_after"])))}
@@ -148,5 +152,6 @@ def _headers(error: errors.ProblemError) -> dict[str, str]:
 
 
 def _on_database_trouble(error: Exception) -> Response:
+    kind = errors.DatabaseUnavailable
     log.error("database trouble", path=request.path, error=type(error).__name__, exc_info=error)
-    return problem(503, errors.Unavailable().detail, headers={"Retry-After": "2"})
+    return problem(kind, kind.message(), headers={"Retry-After": "2"})

@@ -14,7 +14,7 @@ from werkzeug.exceptions import UnsupportedMediaType
 
 from aggregator.api.parsing import Blueprint
 from aggregator.clock import utcnow
-from aggregator.errors import Invalid, UsageError
+from aggregator.errors import ImportRejected, UnreadableImport, UsageError
 from aggregator.flows import imports
 from aggregator.schemas.transfer import ExportQuerySchema, ImportQuerySchema, ImportReportSchema
 from aggregator.services import export, product_rows
@@ -60,11 +60,9 @@ class Import(MethodView):
                 whole = query["all_or_nothing"]
                 report = _report(imports.run_whole(rows) if whole else imports.run(rows, query["dry_run"]))
             except UsageError as error:
-                raise Invalid(error.detail) from None
+                raise UnreadableImport(error.detail) from None
         if whole and report["rejected"]:
-            rejected = {"rows": report["errors"]}
-            rejected = {"rows": report["errors"]}
-            raise Invalid("Nothing has been imported; errors says which rows will not do.", errors=rejected)
+            raise ImportRejected(errors={"rows": report["errors"]})
         return report
 
 

@@ -11,13 +11,12 @@ from typing import Any, NamedTuple, Protocol
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from aggregator.errors import Unavailable, UsageError
+from aggregator.errors import ImagesUnavailable, UsageError
 
 DATABASE = "database"
 DRAFT = ".draft"
 NOT_A_STORE = "Neither database, nor a folder such as /var/lib/images, nor s3://bucket/prefix."
 NO_BOTO = "For S3, boto3 has to be installed: pip install -r requirements-s3.txt."
-UNREACHABLE = "The images cannot be reached. Try again in a moment."
 
 
 class Key(NamedTuple):
@@ -97,7 +96,7 @@ class Folder:
             finally:
                 draft.unlink(missing_ok=True)
         except OSError as error:
-            raise Unavailable(UNREACHABLE) from error
+            raise ImagesUnavailable from error
 
     def get(self, key: Key) -> bytes | None:
         """What the file holds."""
@@ -106,14 +105,14 @@ class Folder:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise Unavailable(UNREACHABLE) from error
+            raise ImagesUnavailable from error
 
     def delete(self, key: Key) -> None:
         """Remove the file."""
         try:
             self._file(key).unlink(missing_ok=True)
         except OSError as error:
-            raise Unavailable(UNREACHABLE) from error
+            raise ImagesUnavailable from error
 
     def older_than(self, seconds: float) -> Iterator[Key]:
         """The keys of files that are so old; drafts of that age, whose writer has died, are removed."""
@@ -127,7 +126,7 @@ class Folder:
                 elif key := Key.named(file.name):
                     yield key
         except OSError as error:
-            raise Unavailable(UNREACHABLE) from error
+            raise ImagesUnavailable from error
 
     def _file(self, key: Key) -> Path:
         return self._path / key.name[:2] / key.name
@@ -180,9 +179,9 @@ class Bucket:
         except ClientError as error:
             if nothing and error.response.get("Error", {}).get("Code") == nothing:
                 return None
-            raise Unavailable(UNREACHABLE) from error
+            raise ImagesUnavailable from error
         except (BotoCoreError, OSError) as error:
-            raise Unavailable(UNREACHABLE) from error
+            raise ImagesUnavailable from error
 
     def _connected(self) -> Any:
         """The client, which takes a while to be made: it is made when it is first needed."""

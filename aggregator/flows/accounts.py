@@ -8,13 +8,12 @@ from uuid import UUID
 import structlog
 
 from aggregator.database import database_now, in_transaction
-from aggregator.errors import Conflict, Invalid, Unauthorized
+from aggregator.errors import PasswordChanged, WrongCredentials, WrongPassword
 from aggregator.flows.limits import Limit, Limits
 from aggregator.models import Role, SignIn
 from aggregator.services import accounts, passwords, sign_ins
 from aggregator.services.sign_ins import Principal
 
-WRONG = "The name or the password is wrong."
 EMAILS_PER_ACCOUNT = 10  # an hour: who moves needs one, and who asks which addresses are taken needs many
 
 log = structlog.get_logger(__name__)
@@ -117,7 +116,7 @@ class Authenticator:
         self.limits.hit(self.allowed.logins_per_account, _user(me.user_id))
         user = in_transaction(lambda: accounts.get(me.user_id))
         if not passwords.matches(user.password_hash, given.old):
-            raise Invalid("The password is not changed.", {"json": {"current_password": ["Is not the present one."]}})
+            raise WrongPassword(errors={"json": {"current_password": ["Is not the present one."]}})
         self.limits.forget(self.allowed.logins_per_account, _user(me.user_id))
         accounts.checked_password(given.new, user.username, email or user.email)
         return HashChange(user.password_hash, passwords.hashed(given.new))
@@ -137,16 +136,16 @@ def _user(user_id: UUID) -> str:
     return f"user:{user_id}"
 
 
-def _refused(reason: str) -> Unauthorized:
+def _refused(reason: str) -> WrongCredentials:
     """What a login is answered with that fails. The reason is for the log alone, and the name not even for that."""
     log.info("login failed", reason=reason)
-    return Unauthorized(WRONG)
+    return WrongCredentials()
 
 
 def _change(me: Principal, email: str | None, password: HashChange | None) -> None:
     user, now = accounts.get(me.user_id), database_now()
     if password and user.password_hash != password.old:
-        raise Conflict("The password has been changed meanwhile.")
+        raise PasswordChanged
     if email is not None:
         accounts.change_email(user, email, now)
     if password:

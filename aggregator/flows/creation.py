@@ -24,7 +24,7 @@ from aggregator.clients.offers import (
 from aggregator.clients.wire import BUSY
 from aggregator.clock import utcnow
 from aggregator.database import in_transaction, transaction
-from aggregator.errors import Conflict, Invalid
+from aggregator.errors import IdTaken, OffersServiceRefused
 from aggregator.flows.access import TokenSource
 from aggregator.flows.claims import claim_name
 from aggregator.flows.verdicts import TAKEN
@@ -74,10 +74,10 @@ def create_product(
         _register(tokens, claimed, request_id)
     except ProductRefused as error:
         in_transaction(lambda: _withdraw(claimed, key))
-        raise Invalid(f"The offers service refuses the product: {error.reason}") from error
+        raise OffersServiceRefused(f"The offers service refuses the product: {error.reason}") from error
     except ProductTaken as error:
         in_transaction(lambda: _withdraw(claimed, key))
-        raise Conflict(f"{TAKEN.capitalize()}.") from error
+        raise IdTaken(f"{TAKEN.capitalize()}.") from error
     except OffersError as error:
         failure = error  # the name of an except clause does not outlive it
         in_transaction(lambda: _leave_to_the_worker(claimed, failure))

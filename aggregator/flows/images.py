@@ -20,7 +20,14 @@ from aggregator.clients.picture_maker import Sizes
 from aggregator.clients.pictures import BadPicture, UnknownPicture
 from aggregator.clock import utcnow
 from aggregator.database import in_transaction
-from aggregator.errors import Invalid, NotFound, ProblemError, TooLarge, Unavailable, Unsupported
+from aggregator.errors import (
+    ImageTooLarge,
+    NotFound,
+    ProblemError,
+    Unavailable,
+    UnreadableImage,
+    UnsupportedImage,
+)
 from aggregator.flows.claims import claim_name
 from aggregator.models import ImageStatus, Variant
 from aggregator.models.images import MAX_IMAGE_BYTES
@@ -200,10 +207,10 @@ def _needless(keys: list[Key]) -> list[Key]:
 def _check(content: bytes) -> None:
     """Refuse what cannot be shown."""
     if len(content) > MAX_IMAGE_BYTES:
-        raise TooLarge(f"An image may have {MAX_IMAGE_BYTES} bytes.")
+        raise ImageTooLarge
     try:
         pictures.check(content)
     except UnknownPicture:
-        raise Unsupported("Send a JPEG, a PNG or a WebP.") from None
+        raise UnsupportedImage from None
     except BadPicture as error:
-        raise Invalid(errors={"files": {"image": [str(error)]}}) from None
+        raise UnreadableImage(errors={"files": {"image": [str(error)]}}) from None

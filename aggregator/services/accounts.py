@@ -14,7 +14,7 @@ from email_validator import EmailNotValidError, validate_email
 from sqlalchemy.exc import IntegrityError
 
 from aggregator.database import db
-from aggregator.errors import Conflict, Invalid, NotFound
+from aggregator.errors import AccountTaken, Invalid, LastAdmin, NotFound, ValidationFailed
 from aggregator.models import Role, User
 from aggregator.models.accounts import USERNAME_LENGTH
 from aggregator.reading import read
@@ -23,7 +23,6 @@ from aggregator.sql import Select
 
 MIN_USERNAME_LENGTH = 3
 _is_username = re.compile(r"[^\W_][\w.-]*").fullmatch
-TAKEN = "This name or address is taken."
 UNIQUE = {
     *("uq_users_username_key", "uq_users_email_key"),
     *("UNIQUE constraint failed: users.username_key", "UNIQUE constraint failed: users.email_key"),
@@ -56,7 +55,7 @@ def checked(username: str, email: str, password: str) -> tuple[str, str]:
     except Invalid as error:
         errors |= error.extra["errors"]["json"]
     if errors:
-        raise Invalid("Some of it will not do; errors says what.", {"json": errors})
+        raise ValidationFailed(errors={"json": errors})
     return username, email
 
 
@@ -65,13 +64,13 @@ def checked_email(email: str) -> str:
     try:
         return validate_email(email, check_deliverability=False, allow_smtputf8=False, test_environment=True).normalized
     except EmailNotValidError:
-        raise Invalid("Some of it will not do; errors says what.", {"json": {"email": ["Not an address."]}}) from None
+        raise ValidationFailed(errors={"json": {"email": ["Not an address."]}}) from None
 
 
 def checked_password(password: str, username: str, email: str) -> None:
     """Return if the password will do for somebody of this name and address."""
     if weakness := passwords.weakness(password, username, email, email.partition("@")[0]):
-        raise Invalid("The password will not do.", {"json": {"password": [weakness]}})
+        raise ValidationFailed(errors={"json": {"password": [weakness]}})
 
 
 def add(username: str, email: str, password_hash: str, role: Role, now: datetime) -> UUID:
@@ -148,7 +147,7 @@ def change(user_id: UUID, fields: dict[str, Any], now: datetime) -> bool:
     if (role, active) == (user.role, user.active):
         return False
     if admins == {user_id} and not (role is Role.ADMIN and active):
-        raise Conflict("This is the last admin; make somebody else one first.")
+        raise LastAdmin
     user.role, user.active, user.updated_at = role, active, now
     sign_ins.end_all(user_id, now)
     return True
@@ -178,7 +177,7 @@ def _flush() -> None:
         db.session.flush()
     except IntegrityError as error:
         if _broken(error) in UNIQUE:
-            raise Conflict(TAKEN) from error
+            raise AccountTaken from error
         raise
 
 

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import sqlalchemy as sa
 
 from aggregator.database import db, dialect
-from aggregator.errors import Conflict, Invalid, NotFound
+from aggregator.errors import AlertExists, LimitReached, NotFound, ReferenceGone, ValidationFailed
 from aggregator.models import Alert, AlertKind, AlertState, Category, Direction, Feed, Product
 from aggregator.models.base import table_of
 from aggregator.models.types import GUID
@@ -38,7 +38,7 @@ def add(user_id: UUID, fields: Mapping[str, Any], now: datetime) -> UUID:
     _check(fields["kind"], fields)
     accounts.get(user_id)  # locks: two requests at once must not both find room for one
     if (db.session.scalar(sa.select(sa.func.count()).where(Alert.user_id == user_id)) or 0) >= MAX_ALERTS:
-        raise Conflict(f"You have {MAX_ALERTS} alerts already; delete one first.")
+        raise LimitReached(f"You have {MAX_ALERTS} alerts already; delete one first.")
     _check_subject(fields.get("product_id"), fields.get("category_id"))
     alert = Alert(id=uuid4(), user_id=user_id, since_number=0, created_at=now, updated_at=now)
     if fields["kind"] is AlertKind.CHANGE:
@@ -77,11 +77,11 @@ def remove(user_id: UUID, alert_id: UUID) -> None:
 def _check_subject(product_id: UUID | None, category_id: UUID | None) -> None:
     """Return if there is what an alert is to watch: a product, or a category."""
     if (product_id is None) == (category_id is None):
-        raise Invalid("An alert watches one product or one category: product_id, or category_id.")
+        raise ValidationFailed("An alert watches one product or one category: product_id, or category_id.")
     if product_id is not None and db.session.get(Feed, product_id) is None:
-        raise Invalid(errors={"json": {"product_id": ["There is no such product."]}})
+        raise ReferenceGone(errors={"json": {"product_id": ["There is no such product."]}})
     if category_id is not None and db.session.get(Category, category_id) is None:
-        raise Invalid(errors={"json": {"category_id": ["There is no such category."]}})
+        raise ReferenceGone(errors={"json": {"category_id": ["There is no such category."]}})
 
 
 def _of(user_id: UUID, alert_id: UUID) -> Alert:
@@ -98,7 +98,7 @@ def _check(kind: AlertKind, fields: Mapping[str, Any], complete: bool = True) ->
     if needed and fields.get(needed) is None and (complete or needed in fields):
         errors[needed] = [f"Needed for {kind}."]
     if errors:
-        raise Invalid("Some of it will not do; errors says what.", {"json": errors})
+        raise ValidationFailed(errors={"json": errors})
 
 
 def _set(alert: Alert, fields: Mapping[str, Any]) -> set[str]:
@@ -110,7 +110,7 @@ def _set(alert: Alert, fields: Mapping[str, Any]) -> set[str]:
     for name in changed:
         setattr(alert, name, values[name])
     if not (alert.by_mail or alert.by_webhook):
-        raise Invalid("Nobody would be told: by_mail, by_webhook, or both.")
+        raise ValidationFailed("Set by_mail, by_webhook or both.")
     return changed
 
 
@@ -120,7 +120,7 @@ def _check_new(alert: Alert) -> None:
     with db.session.no_autoflush:
         found = sa.select(Alert.id).where(Alert.user_id == alert.user_id, Alert.id != alert.id, *same).limit(1)
         if db.session.scalar(found) is not None:
-            raise Conflict("You have this alert already.")
+            raise AlertExists
 
 
 def _begin(alert: Alert) -> None:

@@ -10,7 +10,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from aggregator.database import db, dialect
-from aggregator.errors import Conflict, NotFound
+from aggregator.errors import LimitReached, NotFound
 from aggregator.models import Cart, CartItem
 from aggregator.models.base import table_of
 from aggregator.models.orders import MAX_LINES, MAX_QUANTITY
@@ -28,7 +28,7 @@ def add(user_id: UUID, product_id: UUID, quantity: int, now: datetime) -> None:
     line = _line(user_id, product_id)
     quantity += line.quantity if line else 0
     if quantity > MAX_QUANTITY:
-        raise Conflict(TOO_MANY)
+        raise LimitReached(TOO_MANY)
     stock.require(product_id, quantity)
     if line:
         line.quantity = quantity
@@ -85,7 +85,7 @@ def _line(user_id: UUID, product_id: UUID) -> CartItem | None:
 def _require_room(user_id: UUID) -> None:
     lines = db.session.scalar(sa.select(sa.func.count()).select_from(ITEMS).where(ITEMS.c.user_id == user_id))
     if lines is not None and lines >= MAX_LINES:
-        raise Conflict(f"There are {MAX_LINES} products in your cart already; take one out first.")
+        raise LimitReached(f"There are {MAX_LINES} products in your cart already; take one out first.")
 
 
 def _not_in_there() -> NotFound:

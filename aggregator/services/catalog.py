@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from aggregator.database import db, dialect
-from aggregator.errors import Conflict, EditedMeanwhile, Invalid, NotFound
+from aggregator.errors import EditedMeanwhile, IdTaken, NameTaken, NotFound, ReferenceGone
 from aggregator.models import Category, ChangeKind, Feed, MovementKind, Offer, PricePoint, Product, ProductPricePoint
 from aggregator.models.base import table_of
 from aggregator.services import alerts, changes, feeds, search, stock
@@ -127,7 +127,7 @@ def _searched(product: Product) -> dict[str, Any]:
 def _check_category(fields: Mapping[str, Any]) -> None:
     category_id = fields.get("category_id")
     if category_id is not None and db.session.get(Category, category_id) is None:
-        raise Invalid(errors={"json": {"category_id": ["There is no such category."]}})
+        raise ReferenceGone(errors={"json": {"category_id": ["There is no such category."]}})
 
 
 def _living(product_id: UUID) -> Product:
@@ -157,7 +157,7 @@ def _flush(product: Product) -> None:
     except IntegrityError as error:
         message = str(error.orig)
         if "living_name" in message or "products.name" in message:
-            raise Conflict(f"There is a product named {name!r} already.") from error
+            raise NameTaken(f"There is a product named {name!r} already.") from error
         if "pk_products" in message or "products.id" in message:
-            raise Conflict("There is a product with this id already.") from error
+            raise IdTaken from error
         raise

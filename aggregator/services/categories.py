@@ -11,7 +11,15 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from aggregator.database import db, one_at_a_time
-from aggregator.errors import Conflict, Invalid, NotFound
+from aggregator.errors import (
+    CategoryCircle,
+    CategoryNotEmpty,
+    CategoryTooDeep,
+    NotFound,
+    ReferenceGone,
+    SlugTaken,
+    ValidationFailed,
+)
 from aggregator.models import Category, Product
 from aggregator.models.catalog import CATEGORY_LENGTH
 from aggregator.services import alerts
@@ -61,7 +69,9 @@ def remove(category_id: UUID) -> None:
     products = db.session.scalar(living) or 0
     parts = db.session.scalar(sa.select(sa.func.count()).where(Category.parent_id == category_id)) or 0
     if products or parts:
-        raise Conflict(f"It holds {_counted(products, 'product', 'products')}, {_counted(parts, 'part', 'parts')}.")
+        raise CategoryNotEmpty(
+            f"It holds {_counted(products, 'product', 'products')}, {_counted(parts, 'part', 'parts')}."
+        )
     db.session.execute(sa.update(Product).where(Product.category_id == category_id).values(category_id=None))
     db.session.delete(category)
 
@@ -105,7 +115,7 @@ def _set(category: Category, fields: Mapping[str, Any], now: datetime) -> None:
     if not _is_slug(category.slug) or _is_id(category.slug):
         made = "" if category.slug else " None can be made of this name."
         wanted = f"Small letters, digits and single hyphens, such as garden-chairs.{made}"
-        raise Invalid(errors={"json": {"slug": [wanted]}})
+        raise ValidationFailed(errors={"json": {"slug": [wanted]}})
     if category.parent_id is not None:
         _check_parent(category)
 
@@ -117,12 +127,14 @@ def _check_parent(category: Category) -> None:
     with db.session.no_autoflush:
         tree = ancestors()
     if category.parent_id not in tree:
-        raise Invalid(errors={"json": {"parent_id": ["There is no such category."]}})
+        raise ReferenceGone(errors={"json": {"parent_id": ["There is no such category."]}})
     if category.id in tree[category.parent_id]:
-        raise Invalid(errors={"json": {"parent_id": ["It is a part of this category itself."]}})
+        raise CategoryCircle(errors={"json": {"parent_id": ["It is a part of this category itself."]}})
     below = max((len(above - tree[category.id]) for above in tree.values() if category.id in above), default=0)
     if len(tree[category.parent_id]) + 1 + below > MAX_DEPTH:
-        raise Invalid(errors={"json": {"parent_id": [f"The tree would be more than {MAX_DEPTH} categories deep."]}})
+        raise CategoryTooDeep(
+            errors={"json": {"parent_id": [f"The tree would be more than {MAX_DEPTH} categories deep."]}}
+        )
 
 
 def _flush(category: Category) -> None:
@@ -132,5 +144,5 @@ def _flush(category: Category) -> None:
     except IntegrityError as error:
         message = str(error.orig)
         if "uq_categories_slug" in message or "categories.slug" in message:
-            raise Conflict(f"There is a category with the slug {slug!r} already.") from error
+            raise SlugTaken(f"There is a category with the slug {slug!r} already.") from error
         raise

@@ -10,7 +10,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from aggregator.database import db, dialect
-from aggregator.errors import InProgress, Invalid
+from aggregator.errors import InProgress, KeyReused
 from aggregator.models import IdempotencyKey
 from aggregator.models.base import table_of
 from aggregator.sql import upsert
@@ -58,7 +58,7 @@ def begin(request: RequestKey, resource_id: UUID, now: datetime) -> Earlier | No
     if found is None:
         raise InProgress  # the first request has just come to nothing, and this one may be made again
     if found.request_digest != request.digest:
-        raise Invalid("This Idempotency-Key was used for another request.")
+        raise KeyReused
     if found.answer is None and now - found.created_at < ABANDONED:
         raise InProgress
     return Earlier(found.resource_id, found.answer)

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from aggregator.errors import NotFound, NotReady
+from aggregator.errors import ImageFailed, NotFound, NotReady
 from aggregator.models import Image, ImageBlob, ImageStatus, Product, Variant
 from aggregator.reading import read
 from aggregator.sql import Select, id_parameter, json_array, json_object, json_text, json_time
@@ -57,7 +57,7 @@ def must_be_ready(image_id: UUID) -> None:
     if status == ImageStatus.PENDING:
         raise NotReady
     if status == ImageStatus.FAILED:
-        raise NotFound(f"It cannot be shown. {reason}")
+        raise ImageFailed(f"It cannot be shown. {reason}")
 
 
 def blob(image_id: UUID, variant: Variant) -> bytes | None:

@@ -11,7 +11,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from aggregator.database import db, once
-from aggregator.errors import Conflict, NotFound
+from aggregator.errors import LimitReached, NotFound
 from aggregator.models import ChangeKind, Image, ImageStatus, Product
 from aggregator.models.base import table_of
 from aggregator.models.images import MAX_IMAGES
@@ -42,7 +42,7 @@ def add(image_id: UUID, product_id: UUID, now: datetime) -> None:
     count = sa.select(sa.func.count()).select_from(Image).where(Image.product_id == product_id)
     there = db.session.scalar(count) or 0
     if there >= MAX_IMAGES:
-        raise Conflict(f"A product can have {MAX_IMAGES} images. Delete one first.")
+        raise LimitReached(f"A product can have {MAX_IMAGES} images. Delete one first.")
     db.session.add(Image(id=image_id, product_id=product_id, position=there + 1, created_at=now))
     db.session.flush()
 

@@ -14,7 +14,16 @@ from uuid import UUID, uuid4
 import sqlalchemy as sa
 
 from aggregator.database import db, dialect
-from aggregator.errors import Conflict, Forbidden, Invalid, NotFound
+from aggregator.errors import (
+    CartEmpty,
+    Forbidden,
+    NotFound,
+    OrderNotEditable,
+    OwnerRequired,
+    StatusNotPossible,
+    TotalChanged,
+    ValidationFailed,
+)
 from aggregator.models import MovementKind, Order, OrderEvent, OrderItem, OrderStatus, Role
 from aggregator.models.base import table_of
 from aggregator.models.orders import MAX_QUANTITY
@@ -68,7 +77,7 @@ def place(purchase: Purchase, now: datetime) -> Placed:
         return Placed(earlier.resource_id, text, replayed=True)
     lines = carts.empty(purchase.user_id, now) if purchase.lines is None else purchase.lines
     if not lines:
-        raise Invalid("There is nothing in your cart.")
+        raise CartEmpty
     taken = {product_id: -quantity for product_id, quantity in lines.items()}
     articles = stock.move(taken)
     items = [_item(product_id, quantity, articles[product_id]) for product_id, quantity in lines.items()]
@@ -91,7 +100,7 @@ def merged(items: Iterable[Mapping[str, Any]]) -> dict[UUID, int]:
     for item in items:
         lines[item["product_id"]] = lines.get(item["product_id"], 0) + item["quantity"]
     if any(quantity > MAX_QUANTITY for quantity in lines.values()):
-        raise Invalid(errors={"json": {"items": [f"No more than {MAX_QUANTITY} of one product."]}})
+        raise ValidationFailed(errors={"json": {"items": [f"No more than {MAX_QUANTITY} of one product."]}})
     return lines
 
 
@@ -109,7 +118,7 @@ def change(by: Principal, order_id: UUID, wanted: Revision, now: datetime) -> No
     lines, status = wanted.lines, wanted.status
     owner_id = _owner(by, order_id)
     if lines is not None and owner_id != by.user_id:
-        raise Forbidden("Only whose order it is may change what is in it.")
+        raise OwnerRequired
     if status is not None and by.role is not Role.ADMIN:
         raise Forbidden("Only admins may do this; to cancel an order, POST to its /cancel.")
     if lines is not None:
@@ -140,7 +149,9 @@ def _total(items: Iterable[Mapping[str, Any]]) -> int:
 def _check_total(total: int, expected: int | None) -> None:
     if expected is not None and expected != total:
         complaint = {"expected_total": [f"It is {total} now."]}
-        raise Conflict(f"Prices have changed: the total is {total} now.", errors={"json": complaint, "total": total})
+        raise TotalChanged(
+            f"Prices have changed: the total is {total} now.", errors={"json": complaint, "total": total}
+        )
 
 
 def _insert(order_id: UUID, purchase: Purchase, total: int, now: datetime) -> dict[str, Any]:
@@ -178,7 +189,7 @@ def _edit(order_id: UUID, lines: Lines, expected_total: int | None, now: datetim
     this = sa.select(ORDERS.c.status).where(ORDERS.c.id == order_id)
     status = db.session.execute(this.with_for_update(key_share=True)).scalar_one()
     if status is not OrderStatus.PLACED:
-        raise Conflict(f"The order is {status}; it can be changed only while it is placed.")
+        raise OrderNotEditable(f"The order is {status}; it can be changed only while it is placed.")
     before = _lines(order_id)
     added = {product_id: _quantity(before, product_id) - lines.get(product_id, 0) for product_id in {*before, *lines}}
     added = {product_id: quantity for product_id, quantity in added.items() if quantity}
@@ -230,7 +241,9 @@ def _advance(order_id: UUID, status: OrderStatus, by: UUID, now: datetime) -> No
     found = db.session.execute(moved).mappings().first()
     if found is None:
         before = db.session.scalar(sa.select(row.status).where(row.id == order_id))
-        raise Conflict(f"The order is {before} {'already' if before is status else f'and cannot become {status}'}.")
+        raise StatusNotPossible(
+            f"The order is {before} {'already' if before is status else f'and cannot become {status}'}."
+        )
     last = db.session.scalar(sa.select(sa.func.max(EVENTS.c.number)).where(EVENTS.c.order_id == order_id)) or 0
     _add_event(order_id, last + 1, status, by, now)
     order_news.tell_status(dict(found), last + 1, status, now)

@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from aggregator.errors import Invalid
+from aggregator.errors import InvalidCursor, ValidationFailed
 from aggregator.models.types import GUID, TIMESTAMP_FORMAT, UTCDateTime
 from aggregator.sql import Select
 
@@ -42,7 +42,7 @@ def parse_sort(text: str, allowed: Sequence[str]) -> Sort:
     names = [key.name for key in keys]
     if not set(names) <= set(allowed) or len(set(names)) < len(names):
         message = f"Sort by some of {', '.join(allowed)}; a minus before one turns it around."
-        raise Invalid(errors={"query": {"sort": [message]}})
+        raise ValidationFailed(errors={"query": {"sort": [message]}})
     return keys
 
 
@@ -99,7 +99,7 @@ def decode_cursor(cursor: str, *kinds: Sequence[Kind]) -> dict[str, Any]:
             return {f"after_{index}": value for index, value in enumerate(values)}
     except (ValueError, TypeError, binascii.Error, RecursionError):
         pass
-    raise Invalid(errors={"query": {"cursor": ["Not a cursor of this list, sorted like this."]}})
+    raise InvalidCursor(errors={"query": {"cursor": ["Not a cursor of this list, sorted like this."]}})
 
 
 def _are(values: Any, kinds: Sequence[Kind]) -> bool:

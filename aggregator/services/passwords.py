@@ -30,7 +30,7 @@ def weakness(password: str, *names: str) -> str | None:
         return "Contains a character that cannot be stored."  # in the words of what refuses it in a request
     folded = password.casefold()
     if folded in _common() or len(set(folded)) < 3:
-        return "Is among the first that anybody would guess."
+        return "Is too common."
     if any(name and name.casefold() in (folded, folded[::-1]) for name in names):
         return "Must not be the name or the address."
     return None

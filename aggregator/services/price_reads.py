@@ -9,7 +9,7 @@ from functools import lru_cache
 from itertools import dropwhile
 from typing import Any
 
-from aggregator.errors import Invalid
+from aggregator.errors import Invalid, TooManyPoints, ValidationFailed
 from aggregator.services import price_series
 from aggregator.services.price_series import DAY, HOUR, Series, Stretch, microsecond, moment
 
@@ -44,7 +44,7 @@ def period(now: datetime, since: datetime | None = None, until: datetime | None 
     end = min(until or now, now)
     begin = since or end - USUAL
     if begin >= end:
-        raise Invalid(errors={"query": {"since": ["Must be before until, and in the past."]}})
+        raise ValidationFailed(errors={"query": {"since": ["Must be before until, and in the past."]}})
     return Period(begin, end)
 
 
@@ -155,4 +155,4 @@ def _json(document: dict[str, Any]) -> str:
 
 def _too_many() -> Invalid:
     message = f"More than {MAX_POINTS} points: ask for a shorter period or a longer interval."
-    return Invalid(errors={"query": {"interval": [message]}})
+    return TooManyPoints(errors={"query": {"interval": [message]}})

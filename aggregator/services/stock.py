@@ -14,7 +14,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from aggregator.database import db, dialect
-from aggregator.errors import Conflict, Invalid, NotFound
+from aggregator.errors import InsufficientStock, NotFound, ReferenceGone, StockLimit
 from aggregator.models import MAX_STOCK, ChangeKind, MovementKind, Order, Product, StockMovement
 from aggregator.models.base import table_of
 from aggregator.models.types import GUID
@@ -56,7 +56,7 @@ class Short:
         return f"{self.name!r}: only {self.available} left." if self.available else f"{self.name!r} is sold out."
 
 
-def refusal(shorts: Sequence[Short]) -> Conflict:
+def refusal(shorts: Sequence[Short]) -> InsufficientStock:
     """The error that names each product of which there is not enough, and what is left of it."""
     items = [
         {
@@ -67,7 +67,7 @@ def refusal(shorts: Sequence[Short]) -> Conflict:
         }
         for short in shorts
     ]
-    return Conflict(" ".join(short.reason for short in shorts), errors={"items": items})
+    return InsufficientStock(" ".join(short.reason for short in shorts), errors={"items": items})
 
 
 def require(product_id: UUID, quantity: int) -> None:
@@ -77,7 +77,7 @@ def require(product_id: UUID, quantity: int) -> None:
     """
     short = _short(product_id, quantity)
     if short is None:
-        raise Invalid(errors={"json": {"product_id": ["There is no such product."]}})
+        raise ReferenceGone(errors={"json": {"product_id": ["There is no such product."]}})
     if not short.sold or short.available < quantity:
         raise refusal([short])
 
@@ -165,16 +165,18 @@ def _change(stock: sa.ColumnElement[int]) -> Any:
     return this.values(stock=stock, version=row.version + 1).returning(row.name, row.price)
 
 
-def _refused(quantities: Sequence[tuple[UUID, int]], held: Mapping[UUID, int]) -> Conflict | Invalid:
+def _refused(
+    quantities: Sequence[tuple[UUID, int]], held: Mapping[UUID, int]
+) -> InsufficientStock | ReferenceGone | StockLimit:
     """Why some of the quantities cannot be moved. Their rows are looked at one by one, as they are now."""
     shorts = [_short(product_id, -quantity) for product_id, quantity in quantities]
     unknown = [str(product_id) for (product_id, _), short in zip(quantities, shorts, strict=True) if short is None]
     if unknown:
         detail = f"There is no product {', no product '.join(unknown)}."
-        return Invalid(detail, errors={"json": {"items": ["There is no such product."]}})
+        return ReferenceGone(detail, errors={"json": {"items": ["There is no such product."]}})
     full = [short.name for short in shorts if short and short.quantity < 0]
     if full:
-        return Conflict(f"There would be more than {MAX_STOCK} of {', '.join(map(repr, full))}.")
+        return StockLimit(f"The stock of {', '.join(map(repr, full))} would exceed {MAX_STOCK}.")
     return refusal([short.beside(held.get(short.product_id, 0)) for short in shorts if short])
 
 

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from aggregator.clients.addresses import AddressRules
 from aggregator.database import db, dialect
-from aggregator.errors import Conflict, Invalid, NotFound
+from aggregator.errors import LastTestPending, LimitReached, NotFound, WebhookDisabled, WebhookRefused
 from aggregator.models import Channel, Delivery, DeliveryStatus, Event, Subscription, User, Webhook
 from aggregator.models.outbox import URL_LENGTH
 from aggregator.models.types import GUID
@@ -34,7 +34,7 @@ def add(user_id: UUID, fields: Mapping[str, Any], rules: AddressRules, now: date
     accounts.get(user_id)  # locks: two requests at once must not both find room for one
     count = db.session.scalar(sa.select(sa.func.count()).where(Webhook.user_id == user_id, is_there()))
     if count is not None and count >= MAX_WEBHOOKS:
-        raise Conflict(f"You have {MAX_WEBHOOKS} webhooks already; delete one first.")
+        raise LimitReached(f"You have {MAX_WEBHOOKS} webhooks already; delete one first.")
     webhook = Webhook(
         id=uuid4(),
         user_id=user_id,
@@ -108,7 +108,7 @@ def send_test(user_id: UUID, webhook_id: UUID, now: datetime) -> UUID:
     _require_enabled(webhook)
     of_this = sa.and_(Delivery.webhook_id == webhook_id, Delivery.event == Event.TEST)
     if db.session.scalar(sa.select(Delivery.id).where(of_this, Delivery.status == DeliveryStatus.PENDING).limit(1)):
-        raise Conflict("The last test is still under way.")
+        raise LastTestPending
     key = f"test:{uuid4()}"
     outbox.queue([Message(Channel.WEBHOOK, Event.TEST, user_id, {"webhook_id": str(webhook_id)}, webhook_id, key)], now)
     return db.session.execute(sa.select(Delivery.id).where(Delivery.key == key)).scalar_one()
@@ -204,7 +204,7 @@ def _get(user_id: UUID, webhook_id: UUID) -> Webhook:
 
 def _require_enabled(webhook: Webhook) -> None:
     if not webhook.enabled:
-        raise Conflict("The webhook is disabled; enable it first.")
+        raise WebhookDisabled
 
 
 def _checked(url: str, rules: AddressRules) -> str:
@@ -213,7 +213,7 @@ def _checked(url: str, rules: AddressRules) -> str:
         if len(url) > URL_LENGTH:  # of a name in another script the spelling has become longer
             raise ValueError(f"Must not exceed {URL_LENGTH} characters.")
     except ValueError as error:
-        raise Invalid("Nothing can be sent to this URL.", {"json": {"url": [str(error)]}}) from None
+        raise WebhookRefused(errors={"json": {"url": [str(error)]}}) from None
     return url
 
 

@@ -214,9 +214,10 @@ class TestLogin:
 
         bodies = [{name: value for name, value in answer.json.items() if name != "request_id"} for answer in answers]
         assert bodies[0] == {
-            "type": "about:blank",
-            "title": "Unauthorized",
+            "type": "/docs/problems/wrong-credentials",
+            "title": "Wrong credentials",
             "status": 401,
+            "code": "wrong_credentials",
             "detail": "The name or the password is wrong.",
         }
         assert bodies == bodies[:1] * 5
@@ -469,7 +470,7 @@ class TestMe:
         ("password", "reason"),
         [
             ("short", "Must have 8 to 128 characters."),
-            ("iloveyou", "Is among the first that anybody would guess."),
+            ("iloveyou", "Is too common."),
             ("ALICE@example.com", "Must not be the name or the address."),
         ],
     )
@@ -642,7 +643,7 @@ class TestUsers:
             as_alice.get(f"{USERS}/{alice}"),
             as_alice.patch(f"{USERS}/{alice}", json={"role": "admin"}),
         ):
-            assert (response.status_code, response.json["detail"]) == (403, "This is not for your role.")
+            assert (response.status_code, response.json["detail"]) == (403, "Your role does not allow this.")
         assert stored(app, User)[0].role is Role.CUSTOMER
 
     @pytest.mark.parametrize("method", ["post", "put", "delete"])
@@ -765,7 +766,7 @@ class TestLimits:
         ]
         response = login(client)
         assert response.status_code == 429
-        assert response.json["detail"] == "That was tried too often. Wait for a while."
+        assert response.json["detail"] == "Too many attempts. Try again later."
         assert response.content_type == "application/problem+json"
         assert 200 < int(response.headers["Retry-After"]) <= 300
 
@@ -874,7 +875,7 @@ class TestLimits:
 
         assert [answer.status_code for answer in answers] == [200] * 10 + [429]
         assert 3500 < int(answers[-1].headers["Retry-After"]) <= 3600
-        assert answers[-1].json["detail"] == "That was tried too often. Wait for a while."
+        assert answers[-1].json["detail"] == "Too many attempts. Try again later."
         assert as_alice.get(f"{AUTH}/me").json["email"] == "alice-9@example.com"
 
     def test_an_address_that_is_changed_counts_as_a_registration_of_the_network(self, make_app, alice):

@@ -101,7 +101,7 @@ class TestCreate:
 
         assert (response.status_code, response.json["detail"]) == (
             422,
-            "Nobody would be told: by_mail, by_webhook, or both.",
+            "Set by_mail, by_webhook or both.",
         )
 
     def test_refuses_the_same_once_more(self, customer, product_id):

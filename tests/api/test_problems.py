@@ -25,31 +25,41 @@ def fail(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "options", "status", "title"),
+    ("method", "path", "options", "status", "code"),
     [
-        ("GET", "/nowhere", {}, 404, "Not Found"),
-        ("GET", "/api/v1/nowhere", {}, 404, "Not Found"),
-        ("GET", NOT_THERE, {}, 404, "Not Found"),
-        ("PUT", "/api/v1/offers", {}, 405, "Method Not Allowed"),
-        ("POST", "/healthz", {}, 405, "Method Not Allowed"),
-        ("POST", "/api/v1/products", {"data": b"{", "content_type": "application/json"}, 400, "Bad Request"),
-        ("POST", "/api/v1/products", {"data": b"{}", "content_type": "text/x"}, 415, "Unsupported Media Type"),
-        ("POST", "/api/v1/products", {"json": {"name": ""}}, 422, "Unprocessable Content"),
-        ("GET", "/api/v1/products?page=0", {}, 422, "Unprocessable Content"),
-        ("GET", "/api/v1/products?sort=x", {}, 422, "Unprocessable Content"),
-        ("POST", "/api/v1/products", {"json": {"name": "x" * 2**20}}, 413, "Content Too Large"),
+        ("GET", "/nowhere", {}, 404, "not_found"),
+        ("GET", "/api/v1/nowhere", {}, 404, "not_found"),
+        ("GET", NOT_THERE, {}, 404, "not_found"),
+        ("PUT", "/api/v1/offers", {}, 405, "method_not_allowed"),
+        ("POST", "/healthz", {}, 405, "method_not_allowed"),
+        ("POST", "/api/v1/products", {"data": b"{", "content_type": "application/json"}, 400, "malformed_body"),
+        ("POST", "/api/v1/products", {"data": b"{}", "content_type": "text/x"}, 415, "unsupported_media_type"),
+        ("POST", "/api/v1/products", {"json": {"name": ""}}, 422, "validation_failed"),
+        ("GET", "/api/v1/products?page=0", {}, 422, "validation_failed"),
+        ("GET", "/api/v1/products?sort=x", {}, 422, "validation_failed"),
+        ("GET", "/api/v1/products?cursor=x", {}, 422, "invalid_cursor"),
+        ("POST", "/api/v1/products", {"json": {"name": "x" * 2**20}}, 413, "body_too_large"),
     ],
 )
-def test_every_error_is_a_problem_with_the_id_of_its_request(client, method, path, options, status, title):
+def test_every_error_is_a_problem_with_a_code_and_the_id_of_its_request(client, method, path, options, status, code):
     response = client.open(path, method=method, headers={"X-Request-ID": "mine"}, **options)
 
     body = response.json
     assert response.status_code == status
     assert response.content_type == "application/problem+json"
-    assert (body["type"], body["title"], body["status"]) == ("about:blank", title, status)
+    assert (body["code"], body["status"]) == (code, status)
+    assert body["type"] == f"/docs/problems/{code.replace('_', '-')}"
+    assert body["title"] == code.replace("_", " ").capitalize()
     assert body["request_id"] == response.headers["X-Request-ID"] == "mine"
-    assert body.keys() <= {"type", "title", "status", "detail", "request_id", "errors"}
+    assert body.keys() <= {"type", "title", "status", "code", "detail", "request_id", "errors"}
     assert body["detail"]
+
+
+def test_what_is_wrong_with_the_fields_is_in_errors(client):
+    body = create(client, "").json
+
+    assert body["detail"] == "The request is invalid; see errors."
+    assert body["errors"] == {"json": {"name": ["Length must be between 1 and 255."]}}
 
 
 def test_a_conflict_and_a_version_too_old_are_problems_too(app, client):
@@ -60,6 +70,7 @@ def test_a_conflict_and_a_version_too_old_are_problems_too(app, client):
 
     assert [r.content_type for r in (conflict, too_old)] == ["application/problem+json"] * 2
     assert [r.json["status"] for r in (conflict, too_old)] == [409, 412]
+    assert [r.json["code"] for r in (conflict, too_old)] == ["name_taken", "version_conflict"]
 
 
 def test_a_mistake_of_ours_is_a_500_without_details(client, fail, caplog):
@@ -70,9 +81,11 @@ def test_a_mistake_of_ours_is_a_500_without_details(client, fail, caplog):
     assert response.status_code == 500
     assert response.content_type == "application/problem+json"
     assert response.json == {
-        "type": "about:blank",
-        "title": "Internal Server Error",
+        "type": "/docs/problems/internal-error",
+        "title": "Internal error",
         "status": 500,
+        "code": "internal_error",
+        "detail": "The server failed to answer the request.",
         "request_id": "mine",
     }
     assert "SELECT secret" in caplog.text
@@ -88,6 +101,7 @@ def test_trouble_with_the_database_is_a_503_that_says_when_to_come_back(client, 
 
     assert response.status_code == 503
     assert response.headers["Retry-After"] == "2"
+    assert response.json["code"] == "database_unavailable"
     assert response.json["detail"] == "The service cannot answer just now. Try again in a moment."
     assert "secret" not in response.text
     assert "10.0.0.1" not in response.text
@@ -97,10 +111,10 @@ def test_trouble_with_the_database_is_a_503_that_says_when_to_come_back(client, 
     ("error", "status", "detail"),
     [
         (errors.NotFound(), 404, "There is no such thing."),
-        (errors.Conflict(), 409, "This conflicts with what is there."),
+        (errors.NameTaken(), 409, "There is a product with this name already."),
         (errors.EditedMeanwhile(), 412, "It has been changed since the version named in If-Match."),
-        (errors.Invalid(), 422, "The request cannot be processed."),
-        (errors.Invalid("Too blue.", {"json": {"colour": ["blue"]}}), 422, "Too blue."),
+        (errors.ValidationFailed(), 422, "The request is invalid; see errors."),
+        (errors.ValidationFailed("Too blue.", {"json": {"colour": ["blue"]}}), 422, "Too blue."),
         (errors.Unavailable(), 503, "The service cannot answer just now. Try again in a moment."),
     ],
 )

@@ -86,7 +86,7 @@ class TestCreateAdmin:
             ("root", "nowhere", GOOD, "email: Not an address."),
             ("root", "root@example.com", "short", "password: Must have 8 to 128 characters."),
             ("root", "root@example.com", "", "password: Must have 8 to 128 characters."),
-            ("root", "root@example.com", "password", "password: Is among the first that anybody would guess."),
+            ("root", "root@example.com", "password", "password: Is too common."),
             ("quillfeather", "root@example.com", "Quillfeather", "password: Must not be the name or the address."),
         ],
     )
@@ -243,7 +243,7 @@ class TestSetPassword:
         ("password", "reason"),
         [
             ("short", "Must have 8 to 128 characters."),
-            ("12345678", "Is among the first that anybody would guess."),
+            ("12345678", "Is too common."),
             ("quillfeather", "Must not be the name or the address."),
         ],
     )

@@ -9,6 +9,7 @@ FOUNDATION = {"clock", "errors", "models", "database", "reading"}
 MAY_IMPORT = {
     "clock": set(),
     "errors": set(),
+    "problem_types": {"errors"},
     "logs": set(),
     "models": set(),
     "sandbox": set(),  # it stands for somebody else's program
@@ -22,8 +23,8 @@ MAY_IMPORT = {
     "extensions": {"clients", "config", "flows"},
     "schemas": {"clock", "models"},
     "auth": FOUNDATION | {"extensions", "services"},
-    "api": FOUNDATION | {"auth", "clients", "extensions", "flows", "schemas", "services"},
-    "pages": FOUNDATION | {"auth", "clients", "extensions", "flows", "schemas", "services"},
+    "api": FOUNDATION | {"auth", "clients", "extensions", "flows", "problem_types", "schemas", "services"},
+    "pages": FOUNDATION | {"auth", "clients", "extensions", "flows", "problem_types", "schemas", "services"},
     "jobs": FOUNDATION | {"clients", "extensions", "flows", "logs", "services"},
     "cli": FOUNDATION | {"clients", "config", "extensions", "flows", "jobs", "sandbox", "services"},
 }

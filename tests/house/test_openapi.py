@@ -8,7 +8,11 @@ from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 
 from aggregator.auth import MAY_CALL, Who, operation_id
 
-PAGES = {"/", "/docs", "/redoc", "/docs/assets/{name}", "/openapi.json"}  # of which the document says nothing
+# Of which the document says nothing.
+PAGES = {
+    *("/", "/docs", "/redoc", "/docs/assets/{name}", "/openapi.json"),
+    *("/docs/problems", "/docs/problems/{name}"),
+}
 METHODS = {"get", "post", "put", "patch", "delete"}
 
 

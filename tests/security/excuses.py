@@ -74,7 +74,7 @@ def _good_form(failure: Failure, case: Case, response: Response) -> bool:
 def _of_other_text(failure: Failure, case: Case, response: Response) -> bool:
     if not isinstance(failure, RejectedPositiveData) or operation_of(case) != "postImport":
         return False
-    said = ("The first line has to name columns, ", "Nothing has been imported; errors says which rows will not do.")
+    said = ("The first line has to name columns, ", "Nothing has been imported; see errors.")
     return response.status_code == 422 and str(response.json()["detail"]).startswith(said)
 
 
@@ -99,7 +99,7 @@ EXCUSES: dict[str, Excuse] = {
         "postRegister|patchMe",
         "Must have 3 to 80 letters, digits, dots, hyphens or underscores.",
         "Not an address.",
-        "Is among the first that anybody would guess.",
+        "Is too common.",
         "Must not be the name or the address.",
     ),
     "a category is in another one that there is, and not in one of its own parts": refused(
@@ -120,7 +120,7 @@ EXCUSES: dict[str, Excuse] = {
             "No more than 2 decimals.",
         ),
         *(f"Not for {kind}." for kind in AlertKind),
-        "Nobody would be told: by_mail, by_webhook, or both.",
+        "Set by_mail, by_webhook or both.",
     ),
     "what is ordered has to be there, and no document can say what is": refused(
         "postCartItems|postOrders|patchOrder|postCartCheckout",

@@ -94,7 +94,7 @@ class TestAdd:
         assert error.value.extra["errors"] == {"json": errors}
 
     def test_has_to_be_told_to_somebody(self, user_id, product_id, now):
-        with pytest.raises(Invalid, match="Nobody would be told"):
+        with pytest.raises(Invalid, match="Set by_mail"):
             add(user_id, now, product_id=product_id, kind=AlertKind.SOLD_OUT, by_mail=False)
 
     def test_is_refused_where_there_is_one_that_waits_for_the_same(self, app, user_id, product_id, now):

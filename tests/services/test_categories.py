@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 
 from aggregator.database import db, in_transaction, transaction
-from aggregator.errors import Conflict, Invalid, NotFound
+from aggregator.errors import CategoryTooDeep, Conflict, Invalid, NotFound
 from aggregator.models import AlertState, Category, Product
 from aggregator.services import catalog, categories, imports
 from aggregator.services.product_rows import Row
@@ -110,7 +110,7 @@ class TestTheTree:
         for number in range(10):
             parent_id = make_category(app, f"Level {number}", parent_id=parent_id)
 
-        with pytest.raises(Invalid, match="cannot be processed"):
+        with pytest.raises(CategoryTooDeep):
             make_category(app, "Too deep", parent_id=parent_id)
         above = make_category(app, "Above")
         root = next(category.id for category in stored(app, Category) if category.name == "Level 0")

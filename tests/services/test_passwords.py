@@ -18,7 +18,7 @@ def real_hashes(quick_hashes, monkeypatch):
 
 NAMES = ("Quillfeather", "q.feather@example.com", "q.feather")
 TOO_SHORT_OR_LONG = "Must have 8 to 128 characters."
-GUESSED = "Is among the first that anybody would guess."
+GUESSED = "Is too common."
 UNSTORABLE = "Contains a character that cannot be stored."
 NAMED = "Must not be the name or the address."
 
