@@ -10,8 +10,11 @@ export CUSTOM_COMPILE_COMMAND := make requirements
 # To compile all tests takes as long as to run a tenth of them; `make clean` removes what is kept of it.
 unexport PYTHONDONTWRITEBYTECODE
 
+POOLED := tests/test_database.py tests/test_reading.py tests/house/test_migrations.py tests/jobs/test_runner.py \
+	tests/api/test_product.py tests/api/test_product_list.py tests/api/test_orders.py tests/flows/test_sync.py
+
 .DEFAULT_GOAL := help
-.PHONY: help run test check format requirements bench bench-sync bench-history bench-api evidence evidence-trust fuzz clean runtime development
+.PHONY: help run test test-pooled check format requirements bench bench-sync bench-history bench-api evidence evidence-trust fuzz clean runtime development
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -22,6 +25,9 @@ run: runtime ## Install, migrate, and run everything on this machine with some p
 
 test: development ## Install and run all tests, on SQLite and on PostgreSQL (ARGS="-k offers")
 	@$(BIN)/python -m pytest -n auto --maxschedchunk=8 $(ARGS)
+
+test-pooled: development ## Run a part of the tests once more, on PostgreSQL through pgbouncer, where that is installed
+	@TEST_POOLER=1 $(BIN)/python -m pytest -n auto --maxschedchunk=8 -k postgresql $(POOLED) $(ARGS)
 
 check: development ## Lint, check the format and the types
 	@$(BIN)/python -m ruff check .

@@ -3,7 +3,7 @@
 import random
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +17,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from aggregator import connecting
 from aggregator.models import Base
 from aggregator.reading import KeptReads
 from aggregator.sql import Select, now_plus
@@ -25,14 +26,9 @@ from aggregator.sql import Select, now_plus
 db = SQLAlchemy(metadata=Base.metadata, session_options={"expire_on_commit": False})
 
 BUSY_TIMEOUT_MS = 5_000
-POSTGRESQL_LIMITS = (
-    "-c statement_timeout=10000 -c lock_timeout=3000 -c idle_in_transaction_session_timeout=30000 -c timezone=UTC"
-)
 # What is prepared are queries whose best plan is always the same; PostgreSQL would make it anew each time.
-KEEP_PLANS = " -c plan_cache_mode=force_generic_plan"
+KEEP_PLANS = {"plan_cache_mode": "force_generic_plan"}
 QUIET = {"hide_parameters": True}  # an error shall not tell the token that could not be stored
-# A host that has vanished says nothing; without these a thread would wait for it for a quarter of an hour.
-GONE_HOST = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 10_000}
 TURN_OFF = (
     "SELECT set_config(name, 'off', true) FROM unnest(ARRAY['enable_seqscan', 'enable_hashjoin',"
     " 'enable_mergejoin', 'enable_bitmapscan', 'synchronous_commit']) AS name"
@@ -62,6 +58,10 @@ def init_app(app: Flask, url: URL, pool_size: int) -> None:
             sa.event.listen(engine, "connect", _prepare)
         # A transaction that reads first and writes later cannot wait its turn in SQLite; this one can.
         sa.event.listen(writer, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+    else:
+        for engine in (writer, reader):
+            connecting.prepare(engine)
+        sa.event.listen(writer, "begin", connecting.begin)
 
 
 def close(app: Flask) -> None:
@@ -71,13 +71,13 @@ def close(app: Flask) -> None:
     app.extensions["reader"].dispose()
 
 
-def _engine_options(url: URL, pool_size: int, settings: str = "") -> dict[str, Any]:
+def _engine_options(url: URL, pool_size: int, settings: Mapping[str, str] | None = None) -> dict[str, Any]:
     if url.get_backend_name() == "sqlite":
         # Python must not begin transactions of its own: the "begin" event above does.
         return {**QUIET, "connect_args": {"isolation_level": None, "check_same_thread": False}}
     return {
         **QUIET,
-        "connect_args": {"options": POSTGRESQL_LIMITS + settings, "connect_timeout": 3, **GONE_HOST},
+        "connect_args": connecting.arguments(settings),
         "pool_size": pool_size,
         "max_overflow": 0,
         "pool_timeout": 3,

@@ -11,9 +11,11 @@ from cachetools import LRUCache
 from flask import current_app
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import ConnectionPoolEntry
 
+from aggregator.connecting import SETTINGS, local
 from aggregator.sql import Query, Row, Select
-from aggregator.sql.query import SNAPSHOT, Often
+from aggregator.sql.query import EACH_TIME, SNAPSHOT, Often
 
 PATIENCE_MS = 100_000
 KEPT_CHARACTERS = 32_000_000  # of text, in each process
@@ -23,7 +25,7 @@ KEPT_CHARACTERS = 32_000_000  # of text, in each process
 class Found:
     """Rows that are kept, and the snapshot in which they were there."""
 
-    snapshot: str
+    snapshot: str  # empty where the server has none that is like no other
     rows: Sequence[tuple[Any, ...]]
     epoch: int  # that of KeptReads before they were asked for
 
@@ -41,14 +43,18 @@ class KeptReads:
     """
 
     def __init__(self, characters: int = KEPT_CHARACTERS) -> None:
-        self.epoch, self._snapshot = 0, ""
+        self.epoch, self._snapshot, self._is_off = 0, "", False
         self._found: LRUCache[Hashable, Found] = LRUCache(characters, lambda found: found.characters)
         self._lock = Lock()
 
-    def begin_epoch(self, *_: object) -> None:
-        """Forget what has been found."""
+    def begin_epoch(self, _: object = None, connection: ConnectionPoolEntry | None = None) -> None:
+        """Forget what has been found; keep nothing any more once a connection leads through a pooler.
+
+        Behind one, a server that takes another's place, or comes back after a crash, is no new connection.
+        """
         with self._lock:
             self.epoch += 1
+            self._is_off |= connection is not None and bool(connection.info.get(EACH_TIME))
 
     def get(self, key: Hashable) -> Found | None:
         """What was found when the same was read the last time, unless more has been committed since, as others saw."""
@@ -57,7 +63,9 @@ class KeptReads:
         return found if found and (found.epoch, found.snapshot) == (self.epoch, self._snapshot) else None
 
     def put(self, key: Hashable, found: Found) -> None:
-        """Keep what was found, unless it is more than there is room for."""
+        """Keep what was found, unless it is more than there is room for, or nothing would say when it is outdated."""
+        if self._is_off or not found.snapshot:
+            return
         self._snapshot = found.snapshot
         if found.characters <= self._found.maxsize:
             with self._lock:
@@ -118,14 +126,10 @@ def read_at_length(statement: sa.Executable) -> Sequence[sa.RowMapping]:
     """The rows of a query over all there is, by the names of their columns: it may take a minute or two."""
     engine = _reader()
     with engine.connect() as connection:
-        patient = engine.dialect.name == "postgresql"
-        if patient:
-            connection.exec_driver_sql(f"SET statement_timeout = {PATIENCE_MS}")
-        try:
-            return connection.execute(statement).mappings().all()
-        finally:
-            if patient:
-                connection.exec_driver_sql("RESET statement_timeout")
+        if engine.dialect.name == "postgresql":
+            connection.execution_options(isolation_level="READ COMMITTED")  # so that there is a transaction
+            connection.exec_driver_sql(local(SETTINGS | {"statement_timeout": str(PATIENCE_MS)}))
+        return connection.execute(statement).mappings().all()
 
 
 def reader_dialect() -> str:

@@ -26,11 +26,20 @@ from aggregator.services import passwords
 from tests.apps import CHANGEABLE, KeptApps, apps
 from tests.builders import make_user, sign_in
 from tests.databases import BACKENDS, Cluster, Pristine, memory, migrate, remove_sqlite, sqlite_url
+from tests.pgbouncer import OPTIONS_IGNORED, PoolerUnavailable, pgbouncer
 from tests.postgres import postgres
 from tests.valkey import valkey
 
 NEVER = 10**9  # seconds between two ticks of the market: it moves when a test says so
 WATCHES_OUTPUT = {"capsys", "capfd"}  # where an app writes its log to is settled when it is made
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out, where apps go through a pooler, what needs a session of its own."""
+    if os.environ.get("TEST_POOLER"):
+        for item in items:
+            if item.get_closest_marker("own_session"):
+                item.add_marker(pytest.mark.skip(reason="a pooler gives each transaction another session"))
 
 
 @pytest.fixture
@@ -210,18 +219,31 @@ def cluster() -> Iterator[Cluster]:
 
 
 @pytest.fixture(scope="session")
+def _way(cluster: Cluster) -> Iterator[Callable[[URL], URL]]:
+    """How apps get to a database of PostgreSQL: directly, or through a pooler where TEST_POOLER says so."""
+    if not os.environ.get("TEST_POOLER"):
+        yield lambda url: url
+        return
+    try:
+        with pgbouncer(make_url(cluster.url("postgres")), OPTIONS_IGNORED, pool_size=20) as pooler:
+            yield lambda url: pooler(str(url.database))
+    except PoolerUnavailable as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
 def _pristine(cluster: Cluster) -> Iterator[Pristine]:
     with closing(Pristine(cluster.create("migrated"))) as pristine:
         yield pristine
 
 
 @pytest.fixture
-def migrated_postgresql(_pristine: Pristine) -> Iterator[URL]:
-    yield _pristine.url
+def migrated_postgresql(_pristine: Pristine, _way: Callable[[URL], URL]) -> Iterator[URL]:
+    yield _way(_pristine.url)
     _pristine.wipe()
 
 
 @pytest.fixture
-def empty_postgresql(cluster: Cluster) -> Iterator[URL]:
-    yield cluster.create("empty")
+def empty_postgresql(cluster: Cluster, _way: Callable[[URL], URL]) -> Iterator[URL]:
+    yield _way(cluster.create("empty"))
     cluster.drop(f"{cluster.prefix}empty")

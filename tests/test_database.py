@@ -218,6 +218,7 @@ class TestPostgreSQL:
 
         assert 2.5 < time.monotonic() - started < 8
 
+    @pytest.mark.own_session
     def test_every_connection_has_limits_and_lives_in_utc(self, app):
         names = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "TimeZone")
         shown = []

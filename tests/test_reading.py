@@ -1,18 +1,27 @@
 """Reads beside transactions: what they find, and that nothing is told that is older than the read."""
 
 import time
+from collections.abc import Iterator
 from threading import Thread
 
 import pytest
 import sqlalchemy as sa
+from flask import Flask
 
-from aggregator.database import transaction
+from aggregator.config import Settings, normalized_database_url
+from aggregator.connecting import SETTINGS
+from aggregator.database import db, transaction
 from aggregator.errors import NotFound
 from aggregator.models import Product
-from aggregator.reading import Found, KeptReads, read, read_kept, read_often
+from aggregator.reading import Found, KeptReads, read, read_at_length, read_kept, read_often
 from aggregator.services import catalog_reads
 from aggregator.sql.query import MAX_PREPARED
+from tests.apps import apps
 from tests.builders import edit, make_product
+from tests.databases import Cluster, migrate
+from tests.pgbouncer import OPTIONS_IGNORED, PoolerUnavailable, pgbouncer
+from tests.postgres import postgres, standby_of
+from tests.scenarios.processes import eventually
 from tests.test_database import _stocks, kill_connections, set_stock
 
 pytestmark = pytest.mark.usefixtures("context")
@@ -219,6 +228,7 @@ class TestOnPostgreSQL:
         assert again == first
         assert again is not first
 
+    @pytest.mark.own_session
     def test_nothing_is_read_twice_while_nothing_is_committed(self, app):
         make_product(app, name="A", stock=1)
         first = read_kept(_stocks)
@@ -227,12 +237,75 @@ class TestOnPostgreSQL:
         make_product(app, name="B", stock=2)
         assert read_kept(_stocks) == [("A", 1), ("B", 2)]
 
+    @pytest.mark.own_session
     def test_what_others_only_begin_keeps_nobody_from_it(self, app):
         product = make_product(app, name="A", stock=1)
         with transaction():
             set_stock(product, 5)
             first = read_kept(_stocks)
             assert read_kept(_stocks) is first
+
+
+class TestOnAStandby:
+    def test_reads_are_not_kept_and_follow_the_primary(self, service):
+        with postgres() as primary, apps() as make:
+            url = Cluster(primary.url).create("shop")
+            migrate(url)
+            writing = make(Settings(url, service))
+            product = make_product(writing, name="A", stock=1)
+            with standby_of(primary) as standby:
+                reading = make(Settings(normalized_database_url(standby.url("shop")), service))
+                with reading.app_context():
+                    first = read_kept(_stocks)
+                    again = read_kept(_stocks)
+                    assert first == again == [("A", 1)]
+                    assert again is not first
+                    edit(writing, Product, Product.id == product, stock=2)
+                    eventually(lambda: read_kept(_stocks) == [("A", 2)])
+
+
+class TestThroughAPooler:
+    @pytest.fixture(params=[(), (OPTIONS_IGNORED,)], ids=["options are refused", "options are ignored"])
+    def pooled(self, request, app, service, _pristine) -> Iterator[Flask]:
+        """An app whose connections lead through a pooler, beside one whose do not."""
+        try:
+            with pgbouncer(_pristine.url, *request.param) as pooler, apps() as make:
+                pooled = make(Settings(pooler(str(_pristine.url.database)), service))
+                with pooled.app_context():
+                    yield pooled
+        except PoolerUnavailable as error:
+            pytest.skip(str(error))
+
+    @pytest.fixture
+    def backend(self) -> str:
+        return "postgresql"
+
+    def test_nothing_is_prepared_and_nothing_is_kept(self, pooled, app):
+        make_product(app, name="A", stock=1)
+        first = read_kept(_stocks)
+
+        assert [tuple(row) for row in read_often(_stocks)] == first == [("A", 1)]
+        again = read_kept(_stocks)
+        assert (again == first, again is first) == (True, False)
+        assert _prepared(pooled) == set()
+
+    def test_each_read_and_each_transaction_has_our_settings(self, pooled):
+        names = [*SETTINGS]
+        expected = ["10s", "3s", "30s", "UTC", "ISO, MDY", "1"]
+
+        assert [*read(_shown, *names)[0]] == expected
+        assert [*read_at_length(_shown(*names))[0].values()] == ["100s", *expected[1:]]
+        with transaction():
+            assert [*db.session.execute(_shown(*names)).one()] == expected
+
+    def test_an_error_of_a_query_is_the_same_as_without_it(self, pooled):
+        with pytest.raises(sa.exc.ProgrammingError, match="no_such_column"):
+            read_often(_nonsense, name="x")
+        assert read(_stocks) == []
+
+
+def _shown(*names: str) -> sa.Select:
+    return sa.select(*(sa.func.current_setting(name).label(name) for name in names))
 
 
 def _numbered(number: int) -> sa.Select:

@@ -20,8 +20,15 @@ Row = Any
 MAX_PREPARED = 100  # of a connection, which keeps each plan until then
 OUTDATED = {"26000", "0A000"}  # what was prepared is there no more, or finds other columns since a migration
 # Two transactions see the same where their snapshots are the same: the first number that was not given to a transaction
-# yet, and those of the transactions that had not ended. Another server may give out those numbers again.
-SNAPSHOT = sa.literal_column("(SELECT concat(pg_current_snapshot(), ' ', pg_postmaster_start_time()))", sa.Text)
+# yet, and those of the transactions that had not ended. Another server may give out those numbers again. A standby
+# learns of a commit after it has learned of later ones, and so its snapshots say nothing: there it is empty.
+SNAPSHOT = sa.literal_column(
+    "(SELECT CASE WHEN pg_is_in_recovery() THEN ''"
+    " ELSE concat(pg_current_snapshot(), ' ', pg_postmaster_start_time()) END)",
+    sa.Text,
+)
+# In the memory of a connection: what has to come before each query, because its session may be another one each time.
+EACH_TIME = "each_time"
 _numbers = count(1)
 
 
@@ -71,7 +78,7 @@ class Query:
         try:
             cursor.execute(self._ready(cursor, memory), parameters)
         except Exception as error:
-            if getattr(error, "pgcode", None) not in OUTDATED:
+            if getattr(error, "pgcode", None) not in OUTDATED or not memory.get("prepared"):
                 raise
             memory["prepared"].clear()
             cursor.execute("DEALLOCATE ALL")
@@ -79,8 +86,9 @@ class Query:
 
     def _ready(self, cursor: Any, memory: MutableMapping[Any, Any]) -> str:
         """The statement that runs the query on a connection."""
-        if not self._prepare:
-            return self.text
+        before: str = memory.get(EACH_TIME, "")
+        if before or not self._prepare:
+            return before + self.text
         prepared: set[str] = memory.setdefault("prepared", set())
         if self._execute not in prepared:
             if len(prepared) == MAX_PREPARED:

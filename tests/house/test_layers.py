@@ -14,8 +14,9 @@ MAY_IMPORT = {
     "models": set(),
     "sandbox": set(),  # it stands for somebody else's program
     "sql": {"models"},
-    "reading": {"sql"},
-    "database": {"models", "reading", "sql"},
+    "connecting": {"sql"},
+    "reading": {"connecting", "sql"},
+    "database": {"connecting", "models", "reading", "sql"},
     "clients": {"errors"},
     "config": {"clients", "errors"},
     "services": FOUNDATION | {"clients", "sql"},
