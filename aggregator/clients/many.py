@@ -116,9 +116,12 @@ class _Transfer(Generic[K]):
 
     def reply(self) -> Reply:
         status = self.handle.getinfo(pycurl.RESPONSE_CODE)
-        retry_after = str(self.handle.getinfo(pycurl.RETRY_AFTER)) if status in (429, 503) else None
         content_type = self.handle.getinfo_raw(pycurl.CONTENT_TYPE) or b""  # getinfo() insists on UTF-8
-        return Reply(status, content_type.decode("latin-1"), b"".join(self.chunks), retry_after)
+        return Reply(status, content_type.decode("latin-1"), b"".join(self.chunks), self.retry_after(status))
+
+    def retry_after(self, status: int | None) -> str | None:
+        """The seconds for which an answer asks to be left alone, where it may."""
+        return str(self.handle.getinfo(pycurl.RETRY_AFTER)) if status in (429, 503) else None
 
 
 class ManyRequests:
@@ -229,4 +232,4 @@ def _outcome(transfer: _Transfer[Any], error: int | None) -> Reply | TransportEr
     status = transfer.handle.getinfo(pycurl.RESPONSE_CODE) or None
     if transfer.forbidden and error == pycurl.E_COULDNT_CONNECT:
         return TransportError(FORBIDDEN)
-    return TransportError(_REASONS.get(error, UNREACHABLE), status)
+    return TransportError(_REASONS.get(error, UNREACHABLE), status, transfer.retry_after(status))

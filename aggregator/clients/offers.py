@@ -7,14 +7,12 @@ import base64
 import binascii
 import hashlib
 import json
-import math
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import Any, NoReturn
 
 from aggregator.clients.offer_rows import OfferRows, parse_json, parse_offers
-from aggregator.clients.wire import Reply, Request, TransportError
+from aggregator.clients.wire import Reply, Request, TransportError, retry_after_seconds
 
 TOKEN_LIFE = timedelta(minutes=5)  # where the token itself does not say
 SOON = timedelta(seconds=10)
@@ -167,21 +165,6 @@ def offers_in(reply: Reply) -> OfferRows:
         raise ServiceDown("the answer is not a JSON list of offers") from error
 
 
-def retry_after_seconds(value: str | None, now: datetime) -> float | None:
-    """The seconds a Retry-After header asks for, from 0 to MAX_RETRY_AFTER; None where it makes no sense."""
-    if value is None:
-        return None
-    try:
-        seconds = float(value)
-    except ValueError:
-        try:
-            moment = parsedate_to_datetime(value)
-        except (ValueError, OverflowError):
-            return None
-        seconds = (moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds()
-    return min(seconds, MAX_RETRY_AFTER) if math.isfinite(seconds) and seconds >= 0 else None
-
-
 def _whole(reply: Reply | TransportError) -> Reply:
     if isinstance(reply, TransportError):
         raise ServiceDown(reply.reason)
@@ -197,7 +180,7 @@ def _succeeded(reply: Reply) -> Reply:
 
 
 def _refuse(reply: Reply) -> NoReturn:
-    retry_after = retry_after_seconds(reply.retry_after, datetime.now(UTC))
+    retry_after = retry_after_seconds(reply.retry_after, datetime.now(UTC), MAX_RETRY_AFTER)
     raise ServiceDown(f"it answered {reply.status}", retry_after)
 
 

@@ -4,19 +4,20 @@ import hmac
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from hashlib import sha256
 from http import HTTPStatus
 from uuid import UUID
 
 from aggregator.clients.addresses import AddressRules
 from aggregator.clients.many import ManyRequests
-from aggregator.clients.wire import TOO_LARGE, Reply, Request, TransportError
+from aggregator.clients.wire import TOO_LARGE, Reply, Request, TransportError, retry_after_seconds
 
 SECRET_PREFIX = "whsec_"  # noqa: S105 - what each of them begins with
 CONCURRENCY = 16
 SECONDS = 10.0
 MAX_ANSWER_BYTES = 1024
+MAX_RETRY_AFTER = 86_400.0  # seconds; a receiver that asks for more is asked again all the same
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Answer:
 
     status: int | None
     error: str | None  # None where the message has arrived
+    retry_after: float | None = None  # seconds for which the receiver asks to be left alone
 
     @property
     def gone(self) -> bool:
@@ -55,7 +57,10 @@ def answer(result: Reply | TransportError) -> Answer:
     if isinstance(result, TransportError) and not (result.reason == TOO_LARGE and result.status):
         return Answer(result.status, result.reason)
     status = result.status
-    return Answer(status, None if status and 200 <= status < 300 else f"answered {status}")
+    if status and 200 <= status < 300:
+        return Answer(status, None)
+    retry_after = retry_after_seconds(result.retry_after, datetime.now(UTC), MAX_RETRY_AFTER)
+    return Answer(status, f"answered {status}", retry_after or None)
 
 
 def _signature(secret: str, content: bytes) -> str:

@@ -76,6 +76,7 @@ class Sending:
         self.under_way: set[Work] = set()
         self.per_webhook: Counter[UUID] = Counter()  # under way
         self.slow: set[UUID] = set()  # webhooks
+        self.paused: dict[UUID, float] = {}  # webhooks that asked to be left alone, and until when
         self.outcomes: list[Outcome] = []
         self.done: Counter[str] = Counter()
         self.empty_at = -CLAIM_AGAIN_SECONDS
@@ -114,6 +115,7 @@ class Sending:
         """The first that waits for a webhook which has room; what has waited for too long is given back."""
         late = [work for work in self.waiting if monotonic() - work.claimed_at > WAIT_SECONDS]
         self._give_back(late, BUSY_SECONDS)
+        self._give_back_paused()
         for index, work in enumerate(self.waiting):
             webhook_id = work.target.webhook_id
             if self.per_webhook[webhook_id] < (SHARE_OF_SLOW if webhook_id in self.slow else SHARE):
@@ -133,8 +135,10 @@ class Sending:
             self.empty_at = monotonic()
             return False
         self.slow |= {work.target.webhook_id for work in claimed if work.target.failing}
+        self.paused |= {w.target.webhook_id: monotonic() + w.target.pause for w in claimed if w.target.pause}
         self.waiting.extend(work for work in claimed if work.target.refusal is None)
         self.outcomes += [_never_sent(work) for work in claimed if work.target.refusal is not None]
+        self._give_back_paused()
         self._give_back(self._too_many(), BUSY_SECONDS)
         return True
 
@@ -168,7 +172,18 @@ class Sending:
             self.slow.add(webhook_id)
         else:
             self.slow.discard(webhook_id)
-        self.outcomes.append(Outcome(work.delivery, work.target.url, found.status, found.error, gone=found.gone))
+        if found.retry_after:
+            self.paused[webhook_id] = monotonic() + found.retry_after
+        self.outcomes.append(
+            Outcome(
+                work.delivery,
+                work.target.url,
+                found.status,
+                found.error,
+                gone=found.gone,
+                retry_after=found.retry_after,
+            )
+        )
 
     def _write(self) -> None:
         self.alive()
@@ -186,6 +201,15 @@ class Sending:
         if self.stop.is_set() and self.stopping_at is None:
             self.stopping_at = monotonic()
         return self.stopping_at is not None and monotonic() - self.stopping_at > STOP_SECONDS
+
+    def _give_back_paused(self) -> None:
+        """Leave what waits for webhooks that asked to be left alone until that time is over."""
+        for webhook_id, until in list(self.paused.items()):
+            works = [work for work in self.waiting if work.target.webhook_id == webhook_id]
+            if until <= monotonic():
+                del self.paused[webhook_id]
+            else:
+                self._give_back(works, until - monotonic())
 
     def _give_back(self, works: list[Work], seconds: float = 0.0) -> None:
         """Leave works to whoever claims them next: they stay due, or are due in so many seconds."""

@@ -64,6 +64,7 @@ class Webhook(Base):
     enabled: Mapped[bool] = mapped_column(default=True)
     disabled_reason: Mapped[str | None] = mapped_column(sa.Text)
     failing_since: Mapped[datetime | None]  # null while what was sent last has arrived
+    paused_until: Mapped[datetime | None]  # by the receiver's wish; nothing is sent before
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
     deleted_at: Mapped[datetime | None]  # it is gone for everybody, and goes itself when its deliveries have gone

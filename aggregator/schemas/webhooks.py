@@ -28,6 +28,9 @@ class WebhookSchema(AnswerSchema):
         metadata={"description": "`gone`: it answered 410; `failing`: it did nothing but fail for five days."},
     )
     failing_since = Timestamp(allow_none=True, metadata={"description": "Null while what was sent last has arrived."})
+    paused_until = Timestamp(
+        allow_none=True, metadata={"description": "Nothing is sent before: the receiver's last `Retry-After`."}
+    )
     old_secret_until = Timestamp(
         allow_none=True, metadata={"description": "Until then messages are signed with the secret before this, too."}
     )

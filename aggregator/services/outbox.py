@@ -126,16 +126,21 @@ def delivered(delivery: Claimed, now: datetime, status_code: int | None = None) 
 
 
 def failed(
-    delivery: Claimed, error: str, now: datetime, status_code: int | None = None, for_good: bool = False
+    delivery: Claimed,
+    error: str,
+    now: datetime,
+    status_code: int | None = None,
+    for_good: bool = False,
+    retry_after: float = 0.0,
 ) -> bool:
-    """Note why an attempt has failed; the next one is due after a pause, unless there shall be none.
+    """Note why an attempt has failed; the next one is due after a pause, which may have to be longer, or never.
 
     False where the claim is lost.
     """
     told = {"status_code": status_code, "error": error[:MAX_ERROR]}
     if for_good or delivery.attempts > len(PAUSES):
         return _end(delivery, status=DeliveryStatus.FAILED, done_at=now, **told)
-    return _end(delivery, due_at=now_plus(PAUSES[delivery.attempts - 1]), **told)
+    return _end(delivery, due_at=now_plus(max(PAUSES[delivery.attempts - 1], retry_after)), **told)
 
 
 def release(deliveries: Sequence[Claimed], seconds: float = 0.0) -> None:

@@ -14,6 +14,7 @@ from aggregator.models.types import UTCDateTime
 from aggregator.services import outbox
 from aggregator.services.outbox import Claimed
 from aggregator.services.webhooks import DISABLED, end_pending
+from aggregator.sql import now_plus
 
 FAILS_AT_MOST = timedelta(days=5)
 GONE = "gone"
@@ -30,6 +31,7 @@ class Target:
     secrets: tuple[str, ...] = field(repr=False)
     failing: bool
     refusal: str | None
+    pause: float = 0.0  # seconds for which nothing is to be sent there
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class Outcome:
     error: str | None = None
     attempted: bool = True  # else it was not even tried, and never will be
     gone: bool = False  # the receiver wants to hear nothing any more
+    retry_after: float | None = None  # seconds for which the receiver asks to be left alone
 
 
 def targets(webhook_ids: Collection[UUID], now: datetime) -> dict[UUID, Target]:
@@ -56,15 +59,18 @@ def targets(webhook_ids: Collection[UUID], now: datetime) -> dict[UUID, Target]:
             Webhook.failing_since,
             Webhook.enabled,
             User.active,
+            Webhook.paused_until,
+            now_plus(0),
         )
         .join(User, User.id == Webhook.user_id)
         .where(Webhook.id.in_(webhook_ids))
     )
     found = {}
-    for id, url, secret, old, old_until, failing_since, enabled, active in rows:
+    for id, url, secret, old, old_until, failing_since, enabled, active, paused_until, clock in rows:
         secrets = (secret, old) if old and old_until and old_until > now else (secret,)
         refusal = (DISABLED if not enabled else None) or (NOBODYS if not active else None)
-        found[id] = Target(id, url, secrets, failing_since is not None, refusal)
+        pause = max((paused_until - clock).total_seconds(), 0.0) if paused_until else 0.0
+        found[id] = Target(id, url, secrets, failing_since is not None, refusal, pause)
     return found
 
 
@@ -75,17 +81,31 @@ def note(outcomes: Sequence[Outcome], now: datetime) -> list[tuple[UUID, str]]:
     """
     last = {_webhook_id(outcome): outcome for outcome in outcomes if outcome.attempted}
     last |= {_webhook_id(outcome): outcome for outcome in outcomes if outcome.gone}
+    _note_pauses(outcomes)
     reasons = {webhook_id: _note_health(outcome, now) for webhook_id, outcome in sorted(last.items())}
     for outcome in sorted(outcomes, key=lambda outcome: outcome.delivery.id):
         if outcome.error is None:
             outbox.delivered(outcome.delivery, now, outcome.status)
         else:
             for_good = outcome.gone or not outcome.attempted
-            outbox.failed(outcome.delivery, outcome.error, now, outcome.status, for_good)
+            pause = outcome.retry_after or 0.0
+            outbox.failed(outcome.delivery, outcome.error, now, outcome.status, for_good, pause)
     disabled = [(webhook_id, reason) for webhook_id, reason in reasons.items() if reason]
     for webhook_id, _ in disabled:
         end_pending(webhook_id, now)
     return disabled
+
+
+def _note_pauses(outcomes: Sequence[Outcome]) -> None:
+    """Have nothing sent to receivers that ask to be left alone, unless the webhook leads somewhere else by now."""
+    pauses: dict[tuple[UUID, str], float] = {}
+    for outcome in outcomes:
+        if outcome.retry_after:
+            key = _webhook_id(outcome), outcome.url
+            pauses[key] = max(pauses.get(key, 0.0), outcome.retry_after)
+    for (webhook_id, url), seconds in sorted(pauses.items()):
+        this = sa.update(Webhook).where(Webhook.id == webhook_id, Webhook.url == url)
+        db.session.execute(this.values(paused_until=now_plus(seconds)))
 
 
 def _webhook_id(outcome: Outcome) -> UUID:

@@ -27,6 +27,7 @@ def webhook_json(with_secret: bool = False) -> json_object:
             "enabled": json_bool(Webhook.enabled),
             "disabled_reason": Webhook.disabled_reason,
             "failing_since": json_time(Webhook.failing_since),
+            "paused_until": json_time(Webhook.paused_until),
             "old_secret_until": json_time(Webhook.old_secret_until),
             "created_at": json_time(Webhook.created_at),
             "updated_at": json_time(Webhook.updated_at),

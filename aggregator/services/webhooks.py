@@ -53,7 +53,7 @@ def change(user_id: UUID, webhook_id: UUID, fields: Mapping[str, Any], rules: Ad
     """Change where a webhook leads, what it is told of, or whether it is enabled."""
     webhook = _get(user_id, webhook_id)
     if "url" in fields and (url := _checked(fields["url"], rules)) != webhook.url:
-        webhook.url, webhook.failing_since = url, None
+        webhook.url, webhook.failing_since, webhook.paused_until = url, None, None
     if fields.get("enabled") and not webhook.enabled:
         webhook.enabled, webhook.disabled_reason, webhook.failing_since = True, None, None
     if fields.get("enabled") is False:

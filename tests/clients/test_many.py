@@ -12,8 +12,17 @@ from typing import Any
 import pytest
 
 from aggregator.clients.many import ManyRequests
-from aggregator.clients.offers import MAX_RETRY_AFTER, retry_after_seconds
-from aggregator.clients.wire import CUT_OFF, TIMED_OUT, TOO_LARGE, UNREACHABLE, Reply, Request, TransportError
+from aggregator.clients.offers import MAX_RETRY_AFTER
+from aggregator.clients.wire import (
+    CUT_OFF,
+    TIMED_OUT,
+    TOO_LARGE,
+    UNREACHABLE,
+    Reply,
+    Request,
+    TransportError,
+    retry_after_seconds,
+)
 from tests.clients.conftest import SECONDS, SLACK
 from tests.wire import (
     PRELIMINARY,
@@ -507,20 +516,20 @@ class TestRetryAfter:
         with wire(says(http(status, b"", Retry_After=said))) as server:
             reply = one(get(server.url))
 
-        assert (retry_after_seconds(reply.retry_after, datetime.now(UTC)) or 0) == seconds
+        assert (retry_after_seconds(reply.retry_after, datetime.now(UTC), MAX_RETRY_AFTER) or 0) == seconds
 
     def test_may_be_a_date(self):
         moment = format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True)
         with wire(says(http(429, b"", Retry_After=moment))) as server:
             reply = one(get(server.url))
 
-        assert 50 <= retry_after_seconds(reply.retry_after, datetime.now(UTC)) <= 60
+        assert 50 <= retry_after_seconds(reply.retry_after, datetime.now(UTC), MAX_RETRY_AFTER) <= 60
 
     def test_is_nothing_where_nothing_is_said(self):
         with wire(says(http(429, b""))) as server:
             reply = one(get(server.url))
 
-        assert not retry_after_seconds(reply.retry_after, datetime.now(UTC))
+        assert not retry_after_seconds(reply.retry_after, datetime.now(UTC), MAX_RETRY_AFTER)
 
     def test_of_one_reply_is_not_taken_for_that_of_the_next(self):
         with wire(in_turn([says(http(429, b"", Retry_After="9")), says(http(503, b""))]), choose=True) as server:

@@ -5,7 +5,8 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 from uuid import UUID
 
@@ -449,3 +450,88 @@ def test_an_inactive_users_webhook_is_told_nothing(app, user_id):
     edit(app, User, active=False)
     with app.app_context():
         assert in_transaction(lambda: webhooks.messages("product.created", [("k", {})])) == []
+
+
+class TestAReceiverThatAsksToBeLeftAlone:
+    @pytest.fixture
+    def answered(self, app, user_id):
+        """What comes of three messages to a receiver with such an answer; and how often it has heard from us."""
+
+        def answered(answer: bytes) -> tuple[float, list[float], int]:
+            with wire(says(answer)) as server:
+                webhook_id = make_webhook(app, user_id, server.url)
+                for _ in range(3):
+                    make_delivery(app, webhook_id)
+                for _ in range(3):
+                    deliver(app)
+            paused_until = the_webhook(app).paused_until
+            pause = (paused_until - utcnow()).total_seconds() if paused_until else 0.0
+            dues = [(each.due_at - utcnow()).total_seconds() for each in stored(app, Delivery)]
+            return pause, dues, len(server.heard)
+
+        return answered
+
+    @pytest.mark.parametrize("status", [429, 503])
+    @pytest.mark.parametrize("body", [b"", b"x" * 5_000], ids=["short", "too long to be read"])
+    def test_is_sent_nothing_until_then(self, answered, status, body):
+        pause, dues, heard = answered(http(status, body, Retry_After="900"))
+
+        assert 890 < pause <= 900
+        assert all(890 < due <= 900 for due in dues)
+        assert 1 <= heard <= 3  # those that were under way
+
+    def test_may_say_a_date(self, answered):
+        moment = format_datetime(datetime.now(UTC) + timedelta(minutes=15), usegmt=True)
+
+        pause, dues, _ = answered(http(429, b"", Retry_After=moment))
+
+        assert 880 < pause <= 901
+        assert all(880 < due <= 901 for due in dues)
+
+    def test_is_asked_again_the_next_day_whatever_it_says(self, answered):
+        pause, _, _ = answered(http(503, b"", Retry_After="100000000"))
+
+        assert 0 < pause <= 86_400
+
+    @pytest.mark.parametrize("said", ["-5", "soon", "", "Mon, 04 May 2020 12:30:45 GMT"])
+    def test_is_tried_again_as_ever_where_that_makes_no_sense(self, answered, said):
+        pause, dues, _ = answered(http(429, b"", Retry_After=said))
+
+        assert pause == 0
+        assert all(0 < due <= PAUSES[0] for due in dues)
+
+    def test_does_not_spend_the_attempts_of_what_waits(self, app, user_id):
+        with wire(OK) as server:
+            webhook_id = make_webhook(app, user_id, server.url, paused_until=utcnow() + timedelta(minutes=10))
+            make_delivery(app, webhook_id)
+
+            assert deliver(app) == {}
+
+        assert (server.connections, the_delivery(app).attempts) == (0, 0)
+        assert 590 < (the_delivery(app).due_at - utcnow()).total_seconds() <= 600
+
+    def test_does_not_hold_up_another(self, app, user_id):
+        with wire(says(http(429, b"", Retry_After="900"))) as busy, wire(OK) as server:
+            for url in (busy.url, server.url):
+                webhook_id = make_webhook(app, user_id, url)
+                for _ in range(4):
+                    make_delivery(app, webhook_id)
+
+            assert deliver(app)["delivered"] == 4
+
+    def test_hears_the_rest_when_the_time_is_over(self, app, user_id):
+        with wire(OK) as server:
+            webhook_id = make_webhook(app, user_id, server.url, paused_until=utcnow() - timedelta(seconds=1))
+            make_delivery(app, webhook_id)
+
+            assert deliver(app) == {"delivered": 1}
+
+    def test_is_forgotten_with_another_url(self, app, user_id):
+        webhook_id = make_webhook(app, user_id, "https://a.example.com", paused_until=utcnow() + timedelta(hours=1))
+        with app.app_context():
+            rules = webhook_settings().rules
+            in_transaction(
+                lambda: webhooks.change(user_id, webhook_id, {"url": "https://b.example.com"}, rules, utcnow())
+            )
+
+        assert the_webhook(app).paused_until is None
