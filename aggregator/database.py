@@ -33,6 +33,8 @@ TURN_OFF = (
     "SELECT set_config(name, 'off', true) FROM unnest(ARRAY['enable_seqscan', 'enable_hashjoin',"
     " 'enable_mergejoin', 'enable_bitmapscan', 'synchronous_commit']) AS name"
 )
+# For session.get(): a row that is about to be referred to. It can be changed meanwhile, but not deleted.
+STAYS = {"read": True, "key_share": True}
 TRIES = 3
 DEADLOCKED = {"40001", "40P01"}  # serialization_failure, deadlock_detected
 

@@ -10,12 +10,13 @@ import structlog
 from apispec import APISpec
 from flask import Flask, Response, jsonify, request
 from flask_smorest import Api, Blueprint
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from werkzeug.exceptions import HTTPException
 
 from aggregator import errors
 from aggregator.problem_types import type_of
+from aggregator.services import constraints
 
 PROBLEM_JSON = "application/problem+json"
 # What others raise, by its status: our parser, Werkzeug and flask-smorest.
@@ -132,12 +133,20 @@ def problem(
 def init_app(app: Flask) -> None:
     """Turn what services and the database raise into problems."""
     app.register_error_handler(errors.ProblemError, _on_problem)
+    app.register_error_handler(IntegrityError, _on_broken_constraint)
     for broken in (OperationalError, InterfaceError, PoolTimeoutError):
         app.register_error_handler(broken, _on_database_trouble)
 
 
 def _on_problem(error: errors.ProblemError) -> Response:
     return problem(type(error), error.detail, error.extra.get("errors"), _headers(error))
+
+
+def _on_broken_constraint(error: IntegrityError) -> Response:
+    wrong = constraints.problem_of(error)
+    if wrong is None:
+        raise error
+    return _on_problem(wrong)
 
 
 def _headers(error: errors.ProblemError) -> dict[str, str]:

@@ -3,6 +3,7 @@
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 from uuid import UUID
@@ -12,7 +13,7 @@ from flask.cli import AppGroup
 
 from aggregator.clock import utcnow
 from aggregator.database import in_transaction
-from aggregator.errors import NotFound, ProblemError, UsageError
+from aggregator.errors import NotFound, ProblemError
 from aggregator.extensions import gallery
 from aggregator.flows import imports
 from aggregator.flows.samples import illustrate
@@ -50,14 +51,20 @@ def _add_samples(count: int, seed: int) -> int:
 
     The first ones come last: they have pictures, and a list begins with the newest.
     """
-    known = in_transaction(lambda: categories.add_missing(samples.CATEGORIES, utcnow()))
     added = 0
     with click.progressbar(length=count, label="Adding", file=sys.stderr) as bar:
         for start in reversed(range(0, count, BATCH)):
-            batch = list(samples.products(min(BATCH, count - start), seed, start, known))
-            added += in_transaction(lambda batch=batch: catalog.add_missing(batch, utcnow()))  # type: ignore[misc]
-            bar.update(len(batch))
+            size = min(BATCH, count - start)
+            added += in_transaction(partial(_add_batch, size, seed, start))
+            bar.update(size)
     return added
+
+
+def _add_batch(size: int, seed: int, start: int) -> int:
+    """Add some of the samples, with their categories: none of those can be deleted until they have products."""
+    now = utcnow()
+    known = categories.add_missing(samples.CATEGORIES, now)
+    return catalog.add_missing(list(samples.products(size, seed, start, known)), now)
 
 
 @group.command("stock")
@@ -108,7 +115,7 @@ def import_command(file: Path, form: str | None, dry_run: bool, all_or_nothing: 
                 done["rejected" if isinstance(outcome, Rejected) else outcome[1]] += 1
                 if isinstance(outcome, Rejected):
                     click.echo(f"line {outcome.line}: {' '.join(outcome.reasons)}", err=True)
-    except UsageError as error:
+    except ProblemError as error:
         raise click.ClickException(error.detail) from None
     counted = ", ".join(f"{done[name]} {name}" for name in (*Became, "rejected"))
     click.echo(f"Would be: {counted}." if dry_run else f"{counted}.")

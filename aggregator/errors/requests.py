@@ -102,6 +102,15 @@ class InProgress(Conflict):
     code = "request_in_progress"
 
 
+class ChangedMeanwhile(Conflict):
+    """Another request has just changed something that this one refers to, or has made the same.
+
+    Nothing was done. Read again what is there, and send the request again if it still makes sense.
+    """
+
+    code = "changed_meanwhile"
+
+
 class DatabaseUnavailable(Unavailable):
     """The service cannot answer just now. Try again in a moment.
 

@@ -11,22 +11,17 @@ from uuid import UUID, uuid4
 
 import sqlalchemy as sa
 from email_validator import EmailNotValidError, validate_email
-from sqlalchemy.exc import IntegrityError
 
 from aggregator.database import db
 from aggregator.errors import AccountTaken, Invalid, LastAdmin, NotFound, ValidationFailed
 from aggregator.models import Role, User
 from aggregator.models.accounts import USERNAME_LENGTH
 from aggregator.reading import read
-from aggregator.services import passwords, sign_ins
+from aggregator.services import constraints, passwords, sign_ins
 from aggregator.sql import Select
 
 MIN_USERNAME_LENGTH = 3
 _is_username = re.compile(r"[^\W_][\w.-]*").fullmatch
-UNIQUE = {
-    *("uq_users_username_key", "uq_users_email_key"),
-    *("UNIQUE constraint failed: users.username_key", "UNIQUE constraint failed: users.email_key"),
-}
 
 
 @dataclass(frozen=True)
@@ -87,7 +82,7 @@ def add(username: str, email: str, password_hash: str, role: Role, now: datetime
         updated_at=now,
     )
     db.session.add(user)
-    _flush()
+    constraints.flush()
     return user.id
 
 
@@ -130,7 +125,7 @@ def everybody(role: Role | None = None) -> Sequence[User]:
 def change_email(user: User, email: str, now: datetime) -> None:
     """Give a user another address. Conflict where it is taken."""
     user.email, user.email_key, user.updated_at = email, folded(email), now
-    _flush()
+    constraints.flush()
 
 
 def set_password(user: User, password_hash: str, now: datetime, but: UUID | None = None) -> None:
@@ -170,18 +165,3 @@ def login_key(login: str) -> str:
 def folded(text: str) -> str:
     """A name or an address as it is compared with others."""
     return normalize("NFKC", text).casefold()
-
-
-def _flush() -> None:
-    try:
-        db.session.flush()
-    except IntegrityError as error:
-        if _broken(error) in UNIQUE:
-            raise AccountTaken from error
-        raise
-
-
-def _broken(error: IntegrityError) -> str | None:
-    """What a statement went against: PostgreSQL has its name, apart from all that the row held, SQLite its words."""
-    diagnostics = getattr(error.orig, "diag", None)
-    return diagnostics.constraint_name if diagnostics else str(error.orig)

@@ -176,7 +176,8 @@ def _categories_of(product_ids: Collection[UUID]) -> dict[UUID, set[UUID]]:
     if not found:
         return {}
     ancestors = categories.ancestors()
-    return {product_id: ancestors[category_id] for product_id, category_id in found}
+    # A category may have been deleted between the two statements.
+    return {product_id: ancestors.get(category_id, set()) for product_id, category_id in found}
 
 
 @cache

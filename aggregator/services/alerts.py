@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 import sqlalchemy as sa
 
-from aggregator.database import db, dialect
+from aggregator.database import STAYS, db, dialect
 from aggregator.errors import AlertExists, LimitReached, NotFound, ReferenceGone, ValidationFailed
 from aggregator.models import Alert, AlertKind, AlertState, Category, Direction, Feed, Product
 from aggregator.models.base import table_of
@@ -75,12 +75,12 @@ def remove(user_id: UUID, alert_id: UUID) -> None:
 
 
 def _check_subject(product_id: UUID | None, category_id: UUID | None) -> None:
-    """Return if there is what an alert is to watch: a product, or a category."""
+    """Return if there is what an alert is to watch, a product or a category; it stays until the transaction ends."""
     if (product_id is None) == (category_id is None):
         raise ValidationFailed("An alert watches one product or one category: product_id, or category_id.")
-    if product_id is not None and db.session.get(Feed, product_id) is None:
+    if product_id is not None and db.session.get(Feed, product_id, with_for_update=STAYS) is None:
         raise ReferenceGone(errors={"json": {"product_id": ["There is no such product."]}})
-    if category_id is not None and db.session.get(Category, category_id) is None:
+    if category_id is not None and db.session.get(Category, category_id, with_for_update=STAYS) is None:
         raise ReferenceGone(errors={"json": {"category_id": ["There is no such category."]}})
 
 

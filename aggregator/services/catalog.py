@@ -8,11 +8,11 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from aggregator.database import db, dialect
-from aggregator.errors import EditedMeanwhile, IdTaken, NameTaken, NotFound, ReferenceGone
+from aggregator.database import STAYS, db, dialect
+from aggregator.errors import EditedMeanwhile, NotFound, ReferenceGone
 from aggregator.models import Category, ChangeKind, Feed, MovementKind, Offer, PricePoint, Product, ProductPricePoint
 from aggregator.models.base import table_of
-from aggregator.services import alerts, changes, feeds, search, stock
+from aggregator.services import alerts, changes, constraints, feeds, search, stock
 from aggregator.services.feeds import Claimed
 from aggregator.sql import now_plus, upsert
 
@@ -125,8 +125,9 @@ def _searched(product: Product) -> dict[str, Any]:
 
 
 def _check_category(fields: Mapping[str, Any]) -> None:
+    """Return if there is the category; it stays until the transaction ends."""
     category_id = fields.get("category_id")
-    if category_id is not None and db.session.get(Category, category_id) is None:
+    if category_id is not None and db.session.get(Category, category_id, with_for_update=STAYS) is None:
         raise ReferenceGone(errors={"json": {"category_id": ["There is no such category."]}})
 
 
@@ -150,14 +151,4 @@ def _close_offers(product_id: UUID, now: datetime) -> None:
 
 
 def _flush(product: Product) -> None:
-    """Send what changed to the database, and say what is wrong where it is in use already."""
-    name = product.name
-    try:
-        db.session.flush()
-    except IntegrityError as error:
-        message = str(error.orig)
-        if "living_name" in message or "products.name" in message:
-            raise NameTaken(f"There is a product named {name!r} already.") from error
-        if "pk_products" in message or "products.id" in message:
-            raise IdTaken from error
-        raise
+    constraints.flush({"uq_products_living_name": f"There is a product named {product.name!r} already."})

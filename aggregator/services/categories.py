@@ -1,4 +1,8 @@
-"""The parts of the catalogue. The caller owns the transaction."""
+"""The parts of the catalogue. The caller owns the transaction.
+
+One transaction at a time changes the tree. Of two at once, each would check a tree that the other is about to change:
+together they could make a circle, or a part of a category that is gone.
+"""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -8,7 +12,6 @@ from unicodedata import combining, normalize
 from uuid import UUID, uuid4
 
 import sqlalchemy as sa
-from sqlalchemy.exc import IntegrityError
 
 from aggregator.database import db, one_at_a_time
 from aggregator.errors import (
@@ -22,7 +25,7 @@ from aggregator.errors import (
 )
 from aggregator.models import Category, Product
 from aggregator.models.catalog import CATEGORY_LENGTH
-from aggregator.services import alerts
+from aggregator.services import alerts, constraints
 
 LOCK = "tree of categories"
 MAX_DEPTH = 10
@@ -32,6 +35,7 @@ _is_slug = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*").fullmatch
 
 def add(fields: Mapping[str, Any], now: datetime) -> UUID:
     """A new category. Conflict for a slug in use, Invalid for a parent that there is not."""
+    one_at_a_time(LOCK)
     category = Category(id=uuid4(), created_at=now, slug=slug_of(fields["name"]))
     _set(category, fields, now)
     db.session.add(category)
@@ -42,8 +46,10 @@ def add(fields: Mapping[str, Any], now: datetime) -> UUID:
 def add_missing(tree: Iterable[tuple[str, str | None]], now: datetime) -> dict[str, UUID]:
     """Add those categories that there are not, and return the ids of all of them by their slugs.
 
-    Each comes with the slug of the one that it is a part of, which comes before it.
+    Each comes with the slug of the one that it is a part of, which comes before it. None of them can be deleted until
+    the transaction ends.
     """
+    one_at_a_time(LOCK)
     found: dict[str, UUID] = {}
     for name, parent in tree:
         slug = slug_of(name)
@@ -54,6 +60,7 @@ def add_missing(tree: Iterable[tuple[str, str | None]], now: datetime) -> dict[s
 
 def change(category_id: UUID, fields: Mapping[str, Any], now: datetime) -> None:
     """Edit a category. Conflict for a slug in use, Invalid for a parent that is a part of it."""
+    one_at_a_time(LOCK)
     category = get(category_id)
     parent_id = category.parent_id
     _set(category, fields, now)
@@ -64,6 +71,7 @@ def change(category_id: UUID, fields: Mapping[str, Any], now: datetime) -> None:
 
 def remove(category_id: UUID) -> None:
     """Delete a category. Conflict while there are products or categories in it."""
+    one_at_a_time(LOCK)
     category = get(category_id)
     living = sa.select(sa.func.count()).where(Product.category_id == category_id, Product.deleted_at.is_(None))
     products = db.session.scalar(living) or 0
@@ -121,9 +129,8 @@ def _set(category: Category, fields: Mapping[str, Any], now: datetime) -> None:
 
 
 def _check_parent(category: Category) -> None:
-    """Return if a category can be a part of its parent: two edits at once must not make a circle."""
+    """Return if a category can be a part of its parent."""
     assert category.parent_id is not None
-    one_at_a_time(LOCK)
     with db.session.no_autoflush:
         tree = ancestors()
     if category.parent_id not in tree:
@@ -138,11 +145,4 @@ def _check_parent(category: Category) -> None:
 
 
 def _flush(category: Category) -> None:
-    slug = category.slug
-    try:
-        db.session.flush()
-    except IntegrityError as error:
-        message = str(error.orig)
-        if "uq_categories_slug" in message or "categories.slug" in message:
-            raise SlugTaken(f"There is a category with the slug {slug!r} already.") from error
-        raise
+    constraints.flush({"uq_categories_slug": f"There is a category with the slug {category.slug!r} already."})
