@@ -1,12 +1,13 @@
 """Errors: one shape for all of them, and nothing of our insides in it."""
 
 import pytest
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from aggregator import errors
+from aggregator.models import Product
 from aggregator.services import catalog_list
-from tests.builders import create, make_product
+from tests.builders import create, edit, make_product
 
 NOT_THERE = "/api/v1/products/00000000-0000-0000-0000-00000000000a"
 
@@ -105,6 +106,30 @@ def test_trouble_with_the_database_is_a_503_that_says_when_to_come_back(client, 
     assert response.json["detail"] == "The service cannot answer just now. Try again in a moment."
     assert "secret" not in response.text
     assert "10.0.0.1" not in response.text
+
+
+def broken(app, column: str, value: object) -> IntegrityError:
+    """What the database says of two products that have the same, or of one that cannot be."""
+    first, second = make_product(app, name="Lamp"), make_product(app)
+    with pytest.raises(IntegrityError) as raised:
+        edit(app, Product, Product.id == second, **{column: first if column == "id" else value})
+    return raised.value
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "status", "detail"),
+    [
+        ("name", "Lamp", 409, "There is a product of this name already."),
+        ("id", None, 409, "There is a product with this id already."),
+        ("stock", -1, 500, None),
+    ],
+)
+def test_a_constraint_that_two_requests_break_is_a_conflict(app, client, fail, column, value, status, detail):
+    fail(broken(app, column, value))
+
+    response = client.get("/api/v1/products")
+
+    assert (response.status_code, response.json.get("detail")) == (status, detail)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from aggregator.models import AlertState, Category, Product
 from aggregator.services import catalog, categories, imports
 from aggregator.services.product_rows import Row
 from tests.builders import edit, make_alert, make_category, make_product, make_user, stored
+from tests.waiting import while_open
 
 pytestmark = pytest.mark.usefixtures("context")
 
@@ -104,6 +105,20 @@ class TestTheTree:
             thread.join()
 
         assert sorted(category.parent_id is None for category in stored(app, Category)) == [False, True]
+
+    def test_has_no_circles_when_each_of_two_moves_under_a_part_of_the_other(self, app, now):
+        left, right = make_category(app, "Left"), make_category(app, "Right")
+        parts = {root: make_category(app, f"Part of {root}", parent_id=root) for root in (left, right)}
+
+        def move(category_id, parent_id):
+            return lambda: categories.change(category_id, {"parent_id": parent_id}, now)
+
+        error = while_open(app, move(left, parts[right]), move(right, parts[left]))
+
+        assert isinstance(error, Invalid)
+        assert error.extra["errors"]["json"] == {"parent_id": ["It is a part of this category itself."]}
+        with transaction():
+            assert categories.ancestors()[left] == {left, parts[right], right}
 
     def test_ends_at_a_depth_of_ten(self, app, now):
         parent_id = None
