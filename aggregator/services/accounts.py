@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from email_validator import EmailNotValidError, validate_email
 
 from aggregator.database import db
-from aggregator.errors import AccountTaken, Invalid, LastAdmin, NotFound, ValidationFailed
+from aggregator.errors import Invalid, LastAdmin, NotFound, ValidationFailed
 from aggregator.models import Role, User
 from aggregator.models.accounts import USERNAME_LENGTH
 from aggregator.reading import read

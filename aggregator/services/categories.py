@@ -20,7 +20,6 @@ from aggregator.errors import (
     CategoryTooDeep,
     NotFound,
     ReferenceGone,
-    SlugTaken,
     ValidationFailed,
 )
 from aggregator.models import Category, Product
