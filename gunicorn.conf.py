@@ -17,7 +17,8 @@ except UsageError as error:
 bind = f"[{settings.host}]:{settings.port}" if ":" in settings.host else f"{settings.host}:{settings.port}"
 workers = settings.web_concurrency
 threads = settings.web_threads
-worker_class = "gthread"
+worker_class = "aggregator.serving.worker.DeadlineWorker"
+worker_connections = 10_000  # in each process, as far as it may open files; slow clients wait outside of the threads
 graceful_timeout = 25
 max_requests = 200_000
 max_requests_jitter = 20_000

@@ -12,6 +12,7 @@ MAY_IMPORT = {
     "problem_types": {"errors"},
     "logs": set(),
     "models": set(),
+    "serving": set(),
     "sandbox": set(),  # it stands for somebody else's program
     "sql": {"models"},
     "connecting": {"sql"},
