@@ -12,7 +12,7 @@ from flask_cors import CORS
 from flask_migrate import Migrate
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from aggregator import auth, config, database, errors, extensions, logs
+from aggregator import auth, config, database, errors, extensions, logs, plain_text
 from aggregator.api import (
     accounts,
     alerts,
@@ -92,7 +92,7 @@ def create_app(settings: config.Settings) -> Flask:
     extensions.init_app(app, settings)
     Migrate(app, db, directory=str(MIGRATIONS))
     app.extensions["schema"] = [script.revision for script in ScriptDirectory(str(MIGRATIONS)).walk_revisions()]
-    for written in (formats.money, formats.percent, formats.moment, formats.day):
+    for written in (formats.money, formats.percent, formats.moment, formats.day, plain_text.fitting):
         app.add_template_filter(written)
     requests.init_app(app, logs.request_lines(settings.log_format))
     problems.init_app(app)

@@ -15,6 +15,8 @@ import sentry_sdk
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from aggregator.plain_text import escaped
+
 SECRET_KEYS = re.compile(r"authorization|bearer|cookie|password|secret|token$|^key$|api_key", re.IGNORECASE)
 # A text in which none of these stands, in whatever case, has no secret that would be found.
 HINTS = ("authorization", "bearer", "token", "password", "secret", "://", "failing row", "$argon2", "eyj")
@@ -101,12 +103,21 @@ def _rendering(log_format: str) -> list[Processor]:
 def _renderer(log_format: str) -> Processor:
     if log_format == "json":
         return structlog.processors.JSONRenderer(_json, default=str)
-    return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), timestamp_key="ts")
+    console = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), timestamp_key="ts")
+    return lambda logger, name, event: console(logger, name, {key: _harmless(event[key]) for key in event})
+
+
+def _harmless(value: Any) -> Any:
+    """The value as a terminal may have it: without what would move its cursor, or turn the direction."""
+    return (
+        escaped(value) if isinstance(value, str) else escaped(str(value)) if isinstance(value, list | dict) else value
+    )
 
 
 def _json(event: EventDict, default: Callable[[Any], Any]) -> str:
     try:
-        return orjson.dumps(event, default, orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATETIME).decode()
+        line = orjson.dumps(event, default, orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATETIME).decode()
+        return escaped(line)
     except TypeError:  # of half a character, or of a number that is too long
         return json.dumps(event, default=default)
 

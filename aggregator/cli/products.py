@@ -17,6 +17,7 @@ from aggregator.errors import NotFound, ProblemError
 from aggregator.extensions import gallery
 from aggregator.flows import imports
 from aggregator.flows.samples import illustrate
+from aggregator.plain_text import plain
 from aggregator.services import catalog, categories, export, product_rows, samples, stock
 from aggregator.services.imports import Became
 from aggregator.services.product_rows import Rejected
@@ -114,7 +115,7 @@ def import_command(file: Path, form: str | None, dry_run: bool, all_or_nothing: 
             for outcome in imports.run_whole(rows) if all_or_nothing else imports.run(rows, dry_run):
                 done["rejected" if isinstance(outcome, Rejected) else outcome[1]] += 1
                 if isinstance(outcome, Rejected):
-                    click.echo(f"line {outcome.line}: {' '.join(outcome.reasons)}", err=True)
+                    click.echo(f"line {outcome.line}: {plain(' '.join(outcome.reasons))}", err=True)
     except ProblemError as error:
         raise click.ClickException(error.detail) from None
     counted = ", ".join(f"{done[name]} {name}" for name in (*Became, "rejected"))

@@ -15,10 +15,11 @@ from uuid import UUID
 import idna
 from email_validator import EmailNotValidError, validate_email
 
+from aggregator.plain_text import fitting, plain
+
 PORTS = {"smtp": 587, "smtps": 465}
 SENDER_NAME = "Product Aggregator"
 MAX_SUBJECT = 200
-NOT_PRINTED = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
 @dataclass(frozen=True)
@@ -128,5 +129,4 @@ def message(mail: Mail, sender: Address) -> EmailMessage:
 
 def one_line(text: str) -> str:
     """The text as a subject can have it: without line ends and without what is not printed, and of some length."""
-    line = " ".join(NOT_PRINTED.sub(" ", text).split())
-    return line if len(line) <= MAX_SUBJECT else f"{line[: MAX_SUBJECT - 1]}…"
+    return fitting(plain(text), MAX_SUBJECT)

@@ -14,6 +14,7 @@ from ssl import SSLContext
 from threading import Event as Signal
 from threading import Thread
 from time import monotonic
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import structlog
@@ -25,6 +26,7 @@ from aggregator.clock import utcnow
 from aggregator.database import in_transaction
 from aggregator.flows.claims import claim_name
 from aggregator.models import Channel, Event
+from aggregator.plain_text import plain
 from aggregator.services import mails, outbox
 from aggregator.services.outbox import CLAIM_SECONDS, Claimed
 
@@ -157,11 +159,21 @@ def _written(post: Post, delivery: Claimed) -> Mail:
     if address is None:
         raise MailRefused("the user is not active")
     try:
+        news = _plain(delivery.payload)
         subject, text, html = (
-            render_template(f"mail/{template}{suffix}", news=delivery.payload, zone=post.zone)
+            render_template(f"mail/{template}{suffix}", news=news, zone=post.zone)
             for suffix in (".subject.txt", ".txt", ".html")
         )
     except Exception as error:
         log.exception("mail cannot be written", delivery=str(delivery.id))
         raise MailRefused(f"it cannot be written: {type(error).__name__}") from error
     return Mail(delivery.id, address, one_line(subject), text, html, delivery.created_at)
+
+
+def _plain(payload: Any) -> Any:
+    """What a mail is about, with all its texts made plain: names of products are written by people we do not know."""
+    if isinstance(payload, dict):
+        return {name: _plain(value) for name, value in payload.items()}
+    if isinstance(payload, list):
+        return [_plain(value) for value in payload]
+    return plain(payload) if isinstance(payload, str) else payload

@@ -614,3 +614,39 @@ def test_the_date_of_a_mail_is_when_it_was_queued(app, inbox):
     send(app)
 
     assert inbox.arrived[0].message["Date"] == "Mon, 04 May 2026 12:30:00 +0000"
+
+
+class TestNamesOfProducts:
+    HOSTILE = "Tea\u202epot\u2066\r\n\x1b[2J\u200b \ufeffset"
+
+    def sent(self, app, inbox, event: Event, payload: dict):
+        queue(app, make_user(app), event=event, payload=payload)
+        send(app)
+        (arrived,) = inbox.arrived
+        return arrived.message
+
+    @pytest.mark.parametrize("length", [60, 61, 100, 255, 1_000])
+    @pytest.mark.parametrize("character", ["W", "é", "漢", "👍🏽"])
+    def test_leave_room_for_the_price_in_the_subject(self, app, inbox, length, character):
+        subject = self.sent(app, inbox, Event.PRICE_ALERT, ALERT | {"product_name": character * length})["Subject"]
+
+        assert subject.endswith("…: 42.84 EUR (-12.5 %)")
+        assert len(subject) <= 78
+        assert set(subject.partition("…")[0]) == set(character)
+
+    @pytest.mark.parametrize(
+        ("event", "payload"),
+        [
+            (Event.PRICE_ALERT, ALERT | {"product_name": HOSTILE}),
+            (Event.ORDER_PLACED, ORDER | {"items": [ORDER["items"][0] | {"product_name": HOSTILE}]}),
+            (Event.DAILY, NEWS | {"new": 1, "new_products": [{"id": "1", "name": HOSTILE, "price": None}]}),
+        ],
+    )
+    def test_bring_no_direction_and_no_control_into_any_mail(self, app, inbox, event, payload):
+        mail = self.sent(app, inbox, event, payload)
+
+        text, html = (mail.get_body((kind,)).get_content().replace("\r\n", "\n") for kind in ("plain", "html"))
+        for part in (mail["Subject"], text, html):
+            assert part == "".join(c for c in part if c.isprintable() or c == "\n")
+        assert "Teapot [2J set" in text
+        assert "<bdi>" in html

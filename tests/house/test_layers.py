@@ -10,7 +10,8 @@ MAY_IMPORT = {
     "clock": set(),
     "errors": set(),
     "problem_types": {"errors"},
-    "logs": set(),
+    "plain_text": set(),
+    "logs": {"plain_text"},
     "models": set(),
     "serving": set(),
     "sandbox": set(),  # it stands for somebody else's program
@@ -18,17 +19,17 @@ MAY_IMPORT = {
     "connecting": {"sql"},
     "reading": {"connecting", "sql"},
     "database": {"connecting", "models", "reading", "sql"},
-    "clients": {"errors"},
+    "clients": {"errors", "plain_text"},
     "config": {"clients", "errors"},
-    "services": FOUNDATION | {"clients", "sql"},
-    "flows": FOUNDATION | {"clients", "services"},
+    "services": FOUNDATION | {"clients", "plain_text", "sql"},
+    "flows": FOUNDATION | {"clients", "plain_text", "services"},
     "extensions": {"clients", "config", "flows"},
     "schemas": {"clock", "models"},
     "auth": FOUNDATION | {"extensions", "services"},
     "api": FOUNDATION | {"auth", "clients", "extensions", "flows", "problem_types", "schemas", "services"},
     "pages": FOUNDATION | {"auth", "clients", "extensions", "flows", "problem_types", "schemas", "services"},
     "jobs": FOUNDATION | {"clients", "extensions", "flows", "logs", "services"},
-    "cli": FOUNDATION | {"clients", "config", "extensions", "flows", "jobs", "sandbox", "services"},
+    "cli": FOUNDATION | {"clients", "plain_text", "config", "extensions", "flows", "jobs", "sandbox", "services"},
 }
 ROOTS = {"__init__", "app"}  # the composition root knows everyone
 
