@@ -39,6 +39,7 @@ from aggregator.cli import products as products_cli
 from aggregator.cli import sandbox as sandbox_cli
 from aggregator.cli import users as users_cli
 from aggregator.database import db
+from aggregator.endings import end_in_words
 from aggregator.pages import docs
 from aggregator.pages import problems as problem_pages
 from aggregator.services import formats
@@ -138,6 +139,7 @@ def start() -> Flask:
         settings = config.from_environment()
         if settings.sentry_dsn:
             logs.report_to(settings.sentry_dsn)
+        end_in_words(settings.database_url)
         return create_app(settings)
     except errors.UsageError as error:
         print(error.detail, file=sys.stderr)

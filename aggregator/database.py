@@ -11,14 +11,15 @@ from typing import Any, TypeVar
 from zlib import crc32
 
 import sqlalchemy as sa
-from flask import Flask
+from flask import Flask, current_app
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy.engine import URL
+from sqlalchemy.engine import URL, Connection, Engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from aggregator import connecting
 from aggregator.models import Base
+from aggregator.outages import DatabaseOutages
 from aggregator.reading import KeptReads
 from aggregator.sql import Select, now_plus
 
@@ -53,6 +54,7 @@ def init_app(app: Flask, url: URL, pool_size: int) -> None:
     kept = KeptReads()
     sa.event.listen(reader, "connect", kept.begin_epoch)
     app.extensions["reader"], app.extensions["kept_reads"] = reader, kept
+    app.extensions["outages"] = watched(writer, DatabaseOutages(url))
     if url.get_backend_name() == "sqlite":
         if url.database and url.database != ":memory:":
             Path(url.database).parent.mkdir(parents=True, exist_ok=True)
@@ -71,6 +73,30 @@ def close(app: Flask) -> None:
     with app.app_context():
         db.engine.dispose()
     app.extensions["reader"].dispose()
+
+
+def watched(writer: Engine, outages: DatabaseOutages) -> DatabaseOutages:
+    """The outages, which get to know of each commit, and whether it wrote anything."""
+
+    def after_statement(connection: Connection, *others: Any) -> None:
+        context = others[-2]
+        if context is not None and (context.isinsert or context.isupdate or context.isdelete):
+            connection.info["wrote"] = True
+
+    def after_rollback(connection: Connection) -> None:
+        if not connection.invalidated:
+            connection.info.pop("wrote", None)
+
+    sa.event.listen(writer, "after_cursor_execute", after_statement)
+    sa.event.listen(writer, "commit", lambda connection: outages.works(connection.info.pop("wrote", False)))
+    sa.event.listen(writer, "rollback", after_rollback)
+    return outages
+
+
+def outages() -> DatabaseOutages:
+    """What the running app has found to be wrong with its database."""
+    found: DatabaseOutages = current_app.extensions["outages"]
+    return found
 
 
 def _engine_options(url: URL, pool_size: int, settings: Mapping[str, str] | None = None) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from aggregator.flows.limits import Limits
 from aggregator.flows.mails import Post
 from aggregator.flows.memory import LastAnswers
 from aggregator.flows.sync import SyncSettings
+from aggregator.flows.watched_images import WatchedStore
 from aggregator.flows.webhooks import WebhookSettings
 
 
@@ -43,7 +44,8 @@ def init_app(app: Flask, settings: Settings) -> None:
         ),
         timedelta(seconds=settings.refresh_token_seconds),
     )
-    app.extensions["gallery"] = Gallery(store_at(settings.image_store) if is_outside(settings.image_store) else None)
+    where = settings.image_store
+    app.extensions["gallery"] = Gallery(WatchedStore(store_at(where), where) if is_outside(where) else None)
     app.extensions["post"] = Post(
         MailServer.at(settings.mail_url) if settings.mail_url else None,
         settings.mail_from,
@@ -59,6 +61,14 @@ def settings() -> Settings:
 def authenticator() -> Authenticator:
     """What signs people up and in."""
     return cast(Authenticator, current_app.extensions["authenticator"])
+
+
+def other_troubles() -> list[str]:
+    """What this process has found to be wrong with all that is neither the database nor the offers service."""
+    outages = [authenticator().limits.outage, post().outage]
+    if isinstance(store := gallery().outside, WatchedStore):
+        outages.append(store.outage)
+    return [outage.trouble for outage in outages if outage.trouble]
 
 
 def post() -> Post:

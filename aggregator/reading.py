@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from aggregator.connecting import SETTINGS, local
+from aggregator.outages import DatabaseOutages
 from aggregator.sql import Query, Row, Select
 from aggregator.sql.query import EACH_TIME, SNAPSHOT, Often
 
@@ -149,11 +150,14 @@ def _query(engine: Engine, build: Callable[..., Select], shape: tuple[Hashable, 
 
 def _read(engine: Engine, query: Query, values: dict[str, Any]) -> Sequence[Row]:
     try:
-        return _run(engine, query, values)
+        rows = _run(engine, query, values)
     except DBAPIError as error:
         if not error.connection_invalidated:
             raise
-        return _run(engine, query, values)
+        rows = _run(engine, query, values)
+    outages: DatabaseOutages = current_app.extensions["outages"]
+    outages.works()
+    return rows
 
 
 def _run(engine: Engine, query: Query, values: dict[str, Any]) -> Sequence[Row]:

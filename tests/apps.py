@@ -83,6 +83,7 @@ class _KeptApp:
             getattr(self.app, name).clear()
             getattr(self.app, name).update(contents)
         self.app.extensions["kept_reads"].begin_epoch()
+        self.app.extensions["outages"].forget()
         logs.configure(settings.log_format)
         extensions.init_app(self.app, replace(settings, **self._secrets))
         return self.app

@@ -8,13 +8,14 @@ from typing import Any
 import marshmallow as ma
 import structlog
 from apispec import APISpec
-from flask import Flask, Response, jsonify, request
+from flask import Flask, Response, jsonify
 from flask_smorest import Api, Blueprint
-from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from werkzeug.exceptions import HTTPException
 
 from aggregator import errors
+from aggregator.database import outages
 from aggregator.problem_types import type_of
 from aggregator.services import constraints
 
@@ -134,7 +135,7 @@ def init_app(app: Flask) -> None:
     """Turn what services and the database raise into problems."""
     app.register_error_handler(errors.ProblemError, _on_problem)
     app.register_error_handler(IntegrityError, _on_broken_constraint)
-    for broken in (OperationalError, InterfaceError, PoolTimeoutError):
+    for broken in (DBAPIError, PoolTimeoutError):
         app.register_error_handler(broken, _on_database_trouble)
 
 
@@ -162,5 +163,6 @@ def _headers(error: errors.ProblemError) -> dict[str, str]:
 
 def _on_database_trouble(error: Exception) -> Response:
     kind = errors.DatabaseUnavailable
-    log.error("database trouble", path=request.path, error=type(error).__name__, exc_info=error)
+    if outages().note(error) is None:
+        raise error  # it is about our own statement
     return problem(kind, kind.message(), headers={"Retry-After": "2"})

@@ -6,7 +6,6 @@ from typing import TypeVar
 
 import click
 from flask.cli import AppGroup
-from sqlalchemy.exc import DBAPIError
 
 from aggregator.errors import ProblemError
 from aggregator.extensions import authenticator
@@ -90,8 +89,6 @@ def _try(work: Callable[[], T]) -> T:
         return work()
     except UnicodeEncodeError:
         raise click.ClickException("That is not UTF-8.") from None
-    except DBAPIError:
-        raise click.ClickException("The database does not answer, or `flask db upgrade` has still to be run.") from None
     except ProblemError as error:
         fields = error.extra.get("errors", {}).get("json", {})
         reasons = [f"{field}: {' '.join(texts)}" for field, texts in fields.items()]

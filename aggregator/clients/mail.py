@@ -32,6 +32,9 @@ class MailServer:
     user: str | None = None
     password: str | None = field(default=None, repr=False)
 
+    def __str__(self) -> str:
+        return f"{f'{self.user} at ' if self.user else ''}{self.host}:{self.port}"
+
     @classmethod
     def at(cls, url: str) -> "MailServer":
         """The server of a URL such as smtp://user:password@host:587. ValueError where it is none."""

@@ -6,6 +6,7 @@ it, so that whatever dies in between leaves bytes that nobody speaks of, and swe
 
 from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -112,15 +113,13 @@ class Gallery:
         if self.outside is None:
             return 0
         swept = 0
-        try:
+        with suppress(Unavailable):  # then the next time
             old = self.outside.older_than(SWEPT_AFTER_SECONDS)
             while not stop.is_set() and (keys := list(islice(old, SWEPT_AT_ONCE))):
                 alive()
                 needless = _needless(keys)
                 self._forget(needless)
                 swept += len(needless)
-        except Unavailable:
-            log.warning("images cannot be reached")
         return swept
 
     def _make(self, image: Claimed, stop: Event) -> str:
@@ -139,7 +138,6 @@ class Gallery:
             in_transaction(lambda: images.postpone(image, PAUSE_SECONDS * image.attempts, counts=True))
             return "delayed"
         except Unavailable:
-            log.warning("images cannot be reached", image_id=str(image.id))
             in_transaction(lambda: images.postpone(image, OUTAGE_SECONDS, counts=False))
             return UNREACHABLE
 
@@ -191,11 +189,9 @@ class Gallery:
     def _forget(self, keys: Iterable[Key]) -> None:
         """Delete what lies outside; where that does not work now, sweep() will."""
         if self.outside is not None:
-            try:
+            with suppress(Unavailable):
                 for key in keys:
                     self.outside.delete(key)
-            except Unavailable:
-                log.warning("images cannot be reached")
 
 
 def _needless(keys: list[Key]) -> list[Key]:

@@ -10,6 +10,7 @@ import structlog
 from aggregator.clients.counters import CounterDown, RedisCounter
 from aggregator.database import in_transaction
 from aggregator.errors import TooMany
+from aggregator.outages import Outage
 from aggregator.services import limits
 
 _with_port = re.compile(r"(?P<v4>[\d.]+):\d{1,5}|\[(?P<v6>[^\]]+)\](:\d{1,5})?").fullmatch  # as some proxies say it
@@ -30,6 +31,7 @@ class Limits:
 
     def __init__(self, redis: RedisCounter | None = None) -> None:
         self._redis = redis
+        self.outage = Outage("redis")
 
     def hit(self, limit: Limit, who: str) -> None:
         """Count a try. TooMany, with the seconds to wait, where that is one too many."""
@@ -44,16 +46,18 @@ class Limits:
         if self._redis:
             try:
                 self._redis.forget(key)
-            except CounterDown:
-                log.warning("redis does not answer")
+            except CounterDown as error:
+                self.outage.begins(error.reason)
         in_transaction(lambda: limits.forget(key))
 
     def _count(self, key: str, seconds: float) -> tuple[int, float]:
         if self._redis:
             try:
-                return self._redis.hit(key, seconds)
-            except CounterDown:
-                log.warning("redis does not answer")
+                counted = self._redis.hit(key, seconds)
+                self.outage.ends()
+                return counted
+            except CounterDown as error:
+                self.outage.begins(error.reason)
         return in_transaction(lambda: limits.hit(key, seconds))
 
 

@@ -26,6 +26,7 @@ from aggregator.clock import utcnow
 from aggregator.database import in_transaction
 from aggregator.flows.claims import claim_name
 from aggregator.models import Channel, Event
+from aggregator.outages import Outage
 from aggregator.plain_text import plain
 from aggregator.services import mails, outbox
 from aggregator.services.outbox import CLAIM_SECONDS, Claimed
@@ -57,6 +58,7 @@ class Post:
     seconds: float = MAIL_SECONDS
     context: SSLContext | None = field(default=None, repr=False)
     failures: int = 0  # of the server, in a row
+    outage: Outage = field(default_factory=lambda: Outage("mail server"), repr=False)
     _rests_until: float = 0.0
 
     @property
@@ -70,12 +72,18 @@ class Post:
             return nullcontext()
         return MailConnection(self.server, self.sender, self.seconds, self.context)
 
+    def trouble(self, reason: str) -> str:
+        """What is wrong with the server: who, what, and what to do."""
+        return f"mail server: {self.server}: {reason}. Check MAIL_URL."
+
     def works(self) -> None:
         """The server takes mails."""
         self.failures = 0
+        self.outage.ends()
 
-    def is_down(self) -> None:
+    def is_down(self, reason: str) -> None:
         """Leave the server alone, for longer each time."""
+        self.outage.begins(self.trouble(reason))
         pause = PAUSES[min(self.failures, len(PAUSES) - 1)]
         self.failures += 1
         self._rests_until = monotonic() + pause * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
@@ -133,11 +141,11 @@ def _attempt(post: Post, connection: MailConnection | None, delivery: Claimed) -
             connection.send(mail)
             post.works()
     except MailError as error:
-        log.warning("mail not sent", delivery=str(delivery.id), reason=error.reason)
         _note_failure(delivery, error)
         if isinstance(error, MailServerDown):
-            post.is_down()
+            post.is_down(error.reason)
             return "delayed", error.reason
+        log.warning("mail not sent", delivery=str(delivery.id), reason=error.reason)
         return "refused" if isinstance(error, MailRefused) else "delayed", None
     in_transaction(lambda: outbox.delivered(delivery, utcnow()))
     return "sent", None

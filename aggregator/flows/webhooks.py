@@ -23,6 +23,7 @@ from aggregator.database import in_transaction
 from aggregator.flows.claims import claim_name
 from aggregator.models import Channel
 from aggregator.models.types import TIMESTAMP_FORMAT
+from aggregator.outages import Outage
 from aggregator.services import outbox, webhook_deliveries
 from aggregator.services.outbox import Claimed
 from aggregator.services.webhook_deliveries import Outcome, Target
@@ -50,6 +51,7 @@ class WebhookSettings:
 
     rules: AddressRules
     requests: ManyRequests
+    outages: dict[UUID, Outage] = field(default_factory=dict)  # by webhook
 
 
 @dataclass(eq=False)
@@ -194,7 +196,19 @@ class Sending:
         for webhook_id, reason in disabled:
             log.warning("webhook disabled", webhook_id=str(webhook_id), reason=reason)
         for outcome in outcomes:
+            self._watch(outcome)
             self.done["delivered" if outcome.error is None else "failed"] += 1
+
+    def _watch(self, outcome: Outcome) -> None:
+        """Have the log tell once that a receiver does not take messages, and once that it does again."""
+        outages, webhook_id = self.settings.outages, outcome.delivery.webhook_id
+        if webhook_id is None or not outcome.attempted:
+            return
+        if outcome.error is not None:
+            outage = outages.setdefault(webhook_id, Outage("webhook", "warning"))
+            outage.begins(f"webhook {webhook_id}: {outcome.error}. It is tried again; its user can see why.")
+        elif webhook_id in outages:
+            outages.pop(webhook_id).ends()
 
     def _out_of_time(self) -> bool:
         """Whether the pass was told to stop, and what was under way has had its time."""

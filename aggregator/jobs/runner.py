@@ -15,7 +15,7 @@ from flask import Flask
 
 from aggregator import __version__, database
 from aggregator.clock import utcnow
-from aggregator.database import in_transaction
+from aggregator.database import in_transaction, outages
 from aggregator.flows.claims import process_name
 from aggregator.jobs.run import Run, Summary
 from aggregator.jobs.timetable import JOBS, Job
@@ -42,9 +42,11 @@ def run_job(job: Job, run: Run) -> Summary | None:
         summary = job.run(run)
         if summary:
             log.info("job done", job=job.name, **summary)
-    except Exception:
-        error = redacted(traceback.format_exc())
-        log.exception("job failed", job=job.name)
+    except Exception as failure:
+        trouble = outages().note(failure)
+        error = str(trouble) if trouble else redacted(traceback.format_exc())
+        if not trouble:
+            log.exception("job failed", job=job.name)
     in_transaction(lambda: jobs.end_run(run_id, utcnow(), summary, error))
     return summary
 
@@ -103,9 +105,10 @@ class Runner:
     def _safely(self, work: Callable[[], object]) -> None:
         try:
             work()
-        except Exception:
+        except Exception as error:
             # Most likely the database is away; the next tick finds it back.
-            log.exception("worker trouble")
+            if self.app.extensions["outages"].note(error) is None:
+                log.exception("worker trouble")
 
     def _beat(self) -> None:
         if time.monotonic() - self.beaten_at < BEAT_SECONDS:

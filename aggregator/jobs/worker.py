@@ -11,9 +11,10 @@ from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
 
 from aggregator import extensions
-from aggregator.database import transaction
+from aggregator.database import outages, transaction
 from aggregator.jobs.runner import Runner
 from aggregator.services import health, jobs
+from aggregator.troubles import EX_CONFIG
 
 
 def main(app: Flask, arguments: list[str]) -> int:
@@ -23,8 +24,8 @@ def main(app: Flask, arguments: list[str]) -> int:
     if parser.parse_args(arguments).check:
         return 0 if _is_alive(app) else 1
     if problem := _schema_problem(app):
-        print(problem, file=sys.stderr)
-        return 78  # EX_CONFIG
+        print(problem[0], file=sys.stderr)
+        return problem[1]
     settle_garbage_collector()
     runner = Runner(app)
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -38,17 +39,18 @@ def main(app: Flask, arguments: list[str]) -> int:
     os._exit(0)
 
 
-def _schema_problem(app: Flask) -> str | None:
-    """Why this worker should leave the database alone, if it should: it writes what it may misunderstand."""
+def _schema_problem(app: Flask) -> tuple[str, int] | None:
+    """Why this worker should leave the database alone, if it should, and its exit code."""
     with app.app_context():
         try:
             revision = health.schema_revision()
         except SQLAlchemyError as error:
-            return (
-                f"The database does not answer, or is empty: {type(error).__name__}. Try `flask --app wsgi db upgrade`."
-            )
+            trouble = outages().note(error)
+            if trouble is None:
+                raise
+            return str(trouble), trouble.exit_code
         if not extensions.schema_is_current(revision):
-            return "The database is not at the schema of this version. Try `flask --app wsgi db upgrade`."
+            return "The database is not at the schema of this version. Try `flask --app wsgi db upgrade`.", EX_CONFIG
         return None
 
 

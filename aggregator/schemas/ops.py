@@ -15,6 +15,12 @@ class ReadinessSchema(HealthSchema):
     reason = fields.String()
 
 
+class StatusQuerySchema(Schema):
+    """How /status is to answer."""
+
+    strict = fields.Boolean(load_default=False, metadata={"description": "503 where anything is a problem."})
+
+
 class StatusSchema(HealthSchema):
     """How everything is doing."""
 

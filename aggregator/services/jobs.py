@@ -16,6 +16,7 @@ from aggregator.sql import Select, now_plus, upsert
 RUNS_KEPT = timedelta(days=7)
 EXPIRED_AT_ONCE = 5_000
 WORKER_LOST_SECONDS = 120.0
+PROBLEM_SECONDS = 3600.0
 MAX_ERROR = 2_000
 
 
@@ -56,6 +57,19 @@ def expire_runs(now: datetime) -> int:
 def has_run_since(job: str, since: datetime) -> bool:
     """Whether any worker has begun a run of job since then that did not fail."""
     return bool(read(_run_since, job=job, since=since.astimezone(UTC).strftime(TIMESTAMP_FORMAT)))
+
+
+def problem_of_latest_run(job: str) -> str | None:
+    """What the latest run of a job has found to be wrong outside, if that was in the last hour."""
+    rows = read(_latest, job=job)
+    problem = json.loads(rows[0].summary or "{}").get("problem") if rows else None
+    return str(problem) if problem else None
+
+
+def _latest() -> Select:
+    lately = JobRun.started_at > now_plus(-PROBLEM_SECONDS)
+    runs = sa.select(JobRun.summary).where(JobRun.job == sa.bindparam("job"), lately)
+    return runs.order_by(JobRun.started_at.desc(), JobRun.id.desc()).limit(1)
 
 
 def _run_since() -> Select:

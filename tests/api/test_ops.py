@@ -58,7 +58,9 @@ class TestReadyz:
         response = unmigrated.get("/readyz")
 
         assert response.status_code == 503
-        assert response.json == {"status": "unready", "reason": "the database does not answer, or is empty"}
+        assert response.json["status"] == "unready"
+        assert "the tables are not those of this version" in response.json["reason"]
+        assert response.json["reason"].endswith("Try `flask --app wsgi db upgrade`.")
 
     def test_not_ready_without_a_database(self, without_database):
         response = without_database.get("/readyz")
@@ -155,9 +157,24 @@ class TestStatus:
         assert status["paused_calls"] == {"offers": "it answered 500"}
 
     def test_without_a_database_it_still_answers(self, without_database, unmigrated):
-        expected = {"status": "down", "problems": ["the database does not answer, or is empty"]}
+        for gone in (without_database, unmigrated):
+            found = gone.get("/status").json
+            assert found["status"] == "down"
+            assert [problem.partition(":")[0] for problem in found["problems"]] == ["database"]
 
-        assert [c.get("/status").json for c in (without_database, unmigrated)] == [expected, expected]
+    def test_with_strict_a_problem_is_a_503(self, app, client):
+        relaxed, strict, not_strict = (client.get(f"/status{query}") for query in ("", "?strict=true", "?strict=false"))
+
+        assert (relaxed.status_code, strict.status_code, not_strict.status_code) == (200, 503, 200)
+        assert strict.json == relaxed.json
+
+    def test_with_strict_a_database_that_is_gone_is_a_503(self, without_database):
+        assert without_database.get("/status?strict=true").status_code == 503
+
+    def test_with_strict_all_is_well_where_nothing_is_a_problem(self, app, client):
+        add_worker(app, "host:1", timedelta(seconds=3))
+
+        assert client.get("/status?strict=true").status_code == 200
 
     def test_it_is_worked_out_every_five_seconds_at_most(self, app, client, monkeypatch):
         monkeypatch.setattr("time.monotonic", lambda: clock[0])

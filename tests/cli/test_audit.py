@@ -23,11 +23,3 @@ def test_a_line_for_each_violation_and_exit_code_1(app, runner):
     words = "The stock of a product is the sum of its movements."
     expected = {f"stock-explained: product {product}, stock 4, movements 3. {words}" for product in products}
     assert set(result.stdout.splitlines()) == expected
-
-
-def test_a_database_that_cannot_be_asked_is_neither_right_nor_wrong(make_app, empty_database_url):
-    result = make_app(database_url=empty_database_url).test_cli_runner().invoke(args=["audit"])
-
-    assert result.exit_code == 2
-    assert "'flask db upgrade' has still to be run" in result.stderr
-    assert "Traceback" not in result.output

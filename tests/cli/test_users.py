@@ -310,22 +310,3 @@ def test_a_name_that_is_no_text_is_said_in_a_line(run, command):
     code, _, stderr = said(run(command, "bob\udcff", typed=f"{GOOD}\n{GOOD}\n"))
 
     assert (code, stderr.count("\n")) == (1, 1)
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["list"],
-        ["set-role", "alice", "admin"],
-        ["activate", "alice"],
-        ["set-password", "alice", "--password-stdin"],
-        ["create-admin", "--username", "alice", "--email", "alice@example.com", "--password-stdin"],
-    ],
-    ids=lambda arguments: arguments[0],
-)
-def test_a_database_without_tables_is_said_in_a_line(make_app, empty_database_url, arguments):
-    app = make_app(database_url=empty_database_url)
-    result = app.test_cli_runner().invoke(args=["users", *arguments], input=f"{GOOD}\n")
-
-    code, stdout, stderr = said(result)
-    assert (code, stdout, stderr.count("\n")) == (1, "", 1)

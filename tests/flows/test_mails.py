@@ -377,7 +377,7 @@ class TestAServerThatIsDown:
         monkeypatch.setattr(mails, "monotonic", lambda: now[0])
         post, pauses = post_of(app), []
         for _ in range(6):
-            post.is_down()
+            post.is_down("unreachable")
             began = now[0]
             while post.rests:
                 now[0] += 1.0
@@ -387,7 +387,7 @@ class TestAServerThatIsDown:
             assert 0.8 * expected <= pause <= 1.2 * expected + 1
 
         post.works()
-        post.is_down()
+        post.is_down("unreachable")
         now[0] += 6.1
         assert not post.rests
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tests.house.modules import MODULES, PACKAGE, layer_of, named, nodes_of
 
-FOUNDATION = {"clock", "errors", "models", "database", "reading"}
+FOUNDATION = {"clock", "errors", "models", "database", "outages", "probing", "reading", "troubles"}
 MAY_IMPORT = {
     "clock": set(),
     "errors": set(),
@@ -17,8 +17,12 @@ MAY_IMPORT = {
     "sandbox": set(),  # it stands for somebody else's program
     "sql": {"models"},
     "connecting": {"sql"},
-    "reading": {"connecting", "sql"},
-    "database": {"connecting", "models", "reading", "sql"},
+    "troubles": {"logs"},
+    "outages": {"troubles"},
+    "endings": {"errors", "troubles"},
+    "probing": {"database", "troubles"},
+    "reading": {"connecting", "outages", "sql"},
+    "database": {"connecting", "models", "outages", "reading", "sql"},
     "clients": {"errors", "plain_text"},
     "config": {"clients", "errors"},
     "services": FOUNDATION | {"clients", "plain_text", "sql"},

@@ -205,7 +205,7 @@ class TestSendingMails:
         make_user(app)
         clock(datetime(2026, 5, 4, 9, tzinfo=UTC))
         tick(app)
-        app.extensions["post"].is_down()
+        app.extensions["post"].is_down("unreachable")
 
         with app.app_context():
             assert JOBS["send-mails"].due() is False
