@@ -1,7 +1,6 @@
 """Reads requests with limits: what the stock parser answers with a 500, or lets through, is a 4xx here."""
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from flask import Request
@@ -12,11 +11,16 @@ from werkzeug.exceptions import BadRequest, HTTPException, UnsupportedMediaType
 
 from aggregator.api.problems import PROBLEM_JSON, ProblemSchema
 from aggregator.auth import MAY_CALL, Who, operation_id
+from aggregator.literals import RepeatedKey, json_value
 
 PROBLEM_SCHEMA = "#/components/schemas/Problem"
 SECURITY_SCHEME = "bearerAuth"
 BODY_PROBLEMS = {
-    "json": {400: "The body is no JSON", 413: "The body is too large", 415: "The body is not called JSON"},
+    "json": {
+        400: "The body is no JSON",
+        413: "The body is too large",
+        415: "The body is not called JSON, or is compressed",
+    },
     "files": {
         400: "The body cannot be read",
         413: "The body, or the file in it, is too large",
@@ -46,15 +50,21 @@ class StrictParser(FlaskParser):
             return {}
         if not req.is_json:
             raise UnsupportedMediaType("Send JSON, with Content-Type: application/json.")
+        if (charset := req.mimetype_params.get("charset", "utf-8")).lower() not in ("utf-8", "utf8", "us-ascii"):
+            raise UnsupportedMediaType(f"JSON is UTF-8, not {charset[:40]!r}.")
+        content_coding(req)
         try:
-            return json.loads(_body(req).decode("utf-8"), parse_constant=_refuse)
+            return json_value(_body(req).decode("utf-8"))
+        except RepeatedKey as error:
+            raise BadRequest(str(error)) from None
         except (ValueError, RecursionError):
             raise BadRequest("The body is not JSON that can be read.") from None
 
     def load_files(self, req: Request, schema: Any) -> Any:
         """The files of a form that has each of them once, and nothing else; a 415 where it is no form with files."""
-        if req.mimetype != "multipart/form-data":
-            raise UnsupportedMediaType("Send a form with a file, as multipart/form-data.")
+        if req.mimetype != "multipart/form-data" or not req.mimetype_params.get("boundary"):
+            raise UnsupportedMediaType("Send a form with a file, as multipart/form-data with a boundary.")
+        content_coding(req)
         try:
             files, texts = req.files.to_dict(flat=False), req.form
             req.stream.read(1)  # as for JSON
@@ -68,6 +78,28 @@ class StrictParser(FlaskParser):
         if wrong:
             raise ValidationError(wrong)
         return {name: several[0] for name, several in files.items()}
+
+
+class _UnsupportedCoding(UnsupportedMediaType):
+    """A 415 that says in which codings a body may come (RFC 9110, 15.5.16)."""
+
+    def __init__(self, coding: str, allowed: Sequence[str]) -> None:
+        super().__init__(f"A body with Content-Encoding: {coding[:40]} is not read here.")
+        self._allowed = ", ".join(allowed) or "identity"
+
+    def get_headers(self, *args: Any, **kwargs: Any) -> list[tuple[str, str]]:
+        return [*super().get_headers(*args, **kwargs), ("Accept-Encoding", self._allowed)]
+
+
+def content_coding(req: Request, allowed: Sequence[str] = ()) -> str:
+    """The Content-Encoding of the body; a 415 for one that is not allowed."""
+    coding = req.headers.get("Content-Encoding", "").strip().lower()
+    if coding in ("", "identity"):
+        return ""
+    coding = coding.removeprefix("x-") if coding == "x-gzip" else coding
+    if coding not in allowed:
+        raise _UnsupportedCoding(coding, allowed)
+    return coding
 
 
 def _comes_without(req: Request) -> bool:
@@ -85,10 +117,6 @@ def _body(req: Request) -> bytes:
     except Exception as error:  # the server's own, of chunks that make no sense
         raise ValueError("cannot be read") from error
     return body
-
-
-def _refuse(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
 
 
 View = TypeVar("View", bound=Callable[..., Any])

@@ -1,24 +1,27 @@
 """/api/v1/products/import and /export: the catalogue as a file."""
 
+import gzip
 import io
 import shutil
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from tempfile import TemporaryFile
-from typing import Any, TextIO
+from typing import Any, BinaryIO, cast
 
 from flask import Response, request, stream_with_context
 from flask.views import MethodView
-from werkzeug.exceptions import UnsupportedMediaType
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
-from aggregator.api.parsing import Blueprint
+from aggregator.api.parsing import Blueprint, content_coding
 from aggregator.clock import utcnow
 from aggregator.errors import ImportRejected, UnreadableImport, UsageError
 from aggregator.flows import imports
 from aggregator.schemas.transfer import ExportQuerySchema, ImportQuerySchema, ImportReportSchema
-from aggregator.services import export, product_rows
+from aggregator.services import export, product_files
 from aggregator.services.imports import Became
+from aggregator.services.product_files import Form
 from aggregator.services.product_rows import Rejected
 
 blueprint = Blueprint("transfer", __name__, url_prefix="/api/v1/products", description="The catalogue as a file.")
@@ -26,14 +29,15 @@ blueprint = Blueprint("transfer", __name__, url_prefix="/api/v1/products", descr
 MAX_IMPORT_BYTES = 64 * 1024 * 1024
 MAX_ERRORS = 1_000
 CSV, JSON_LINES = "text/csv", "application/x-ndjson"
-READERS = {
-    CSV: product_rows.csv_rows,
-    **dict.fromkeys((JSON_LINES, "application/jsonl", "application/json-lines"), product_rows.json_rows),
+FORMS = {
+    CSV: Form.CSV,
+    "text/tab-separated-values": Form.TSV,
+    **dict.fromkeys((JSON_LINES, "application/jsonl", "application/json-lines"), Form.JSON_LINES),
 }
 PROBLEMS = {
     400: "The body cannot be read",
     413: "The body is too large",
-    415: "The body is called neither CSV nor JSON lines",
+    415: "The body is called neither CSV nor JSON lines, or its charset is not known, or it is compressed otherwise",
 }
 FILE = {"schema": {"type": "string"}}
 
@@ -49,14 +53,16 @@ class Import(MethodView):
 
         Send CSV, with `id` or `name` and some of `description`, `brand`, `category` (its slug), `price`, `stock` and
         `rating` in the first line, or an object with these in each line. A row that will not do is named with the
-        reason and stops no other. What is new is registered in the background.
+        reason and stops no other. What is new is registered in the background. The charset is UTF-8 unless the
+        Content-Type says another; the body may be compressed with gzip, as Content-Encoding.
         """
-        reader = READERS.get(request.mimetype)
-        if reader is None:
+        form = FORMS.get(request.mimetype)
+        if form is None:
             raise UnsupportedMediaType(f"Send {CSV} or {JSON_LINES}.")
-        with _body() as lines:
+        codec = _codec(form)
+        with _body() as file:
             try:
-                rows = reader(lines)
+                rows = product_files.rows(file, form, codec)
                 whole = query["all_or_nothing"]
                 report = _report(imports.run_whole(rows) if whole else imports.run(rows, query["dry_run"]))
             except UsageError as error:
@@ -80,14 +86,41 @@ class Export(MethodView):
         return Response(stream_with_context(lines), headers=headers, mimetype=CSV if form == "csv" else JSON_LINES)
 
 
+def _codec(form: Form) -> str:
+    """The codec of the charset that the body is said to have. A 415 for one that is not known."""
+    charset = request.mimetype_params.get("charset", "utf-8")
+    codec = product_files.codec_of(charset)
+    if codec is None:
+        raise UnsupportedMediaType(f"The charset {charset[:40]!r} is not one that is read here; utf-8 always is.")
+    return codec
+
+
 @contextmanager
-def _body() -> Iterator[TextIO]:
-    """The lines of the body, once all of it is here: nobody shall wait for a client inside of a transaction."""
+def _body() -> Iterator[io.BufferedReader]:
+    """The body, once all of it is here: nobody shall wait for a client inside of a transaction."""
     request.max_content_length = MAX_IMPORT_BYTES
-    with TemporaryFile() as file:
+    compressed = content_coding(request, allowed=("gzip",)) == "gzip"
+    with TemporaryFile() as file, TemporaryFile() as unpacked:
         shutil.copyfileobj(request.stream, file)
         file.seek(0)
-        yield io.TextIOWrapper(file, encoding="utf-8-sig", errors=product_rows.UNDECODABLE, newline="")
+        if compressed:
+            _unpack(file, unpacked)
+        yield cast(io.BufferedReader, unpacked if compressed else file)
+
+
+def _unpack(file: BinaryIO, into: BinaryIO) -> None:
+    """Undo the compression of a body: a 413 where it is of more than it may be, a 400 where it is damaged."""
+    size = 0
+    try:
+        with gzip.GzipFile(fileobj=file) as packed:
+            while block := packed.read(64 * 1024):
+                size += len(block)
+                if size > MAX_IMPORT_BYTES:
+                    raise RequestEntityTooLarge
+                into.write(block)
+    except (gzip.BadGzipFile, EOFError, zlib.error):
+        raise BadRequest("The body is not gzip that can be read to its end.") from None
+    into.seek(0)
 
 
 def _report(outcomes: Any) -> dict[str, Any]:

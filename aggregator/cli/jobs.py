@@ -5,6 +5,7 @@ import sys
 import click
 from flask.cli import AppGroup
 
+from aggregator.cli.values import WholeNumber
 from aggregator.database import transaction
 from aggregator.jobs.run import Run
 from aggregator.jobs.runner import run_job
@@ -37,7 +38,7 @@ def run_command(name: str) -> None:
 
 
 @group.command("status")
-@click.option("--limit", default=10, show_default=True, help="How many runs to show.")
+@click.option("--limit", type=WholeNumber(1, 10_000), default=10, show_default=True, help="How many runs to show.")
 def status_command(limit: int) -> None:
     """Show the living workers and the latest runs."""
     with transaction():

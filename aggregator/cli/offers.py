@@ -9,6 +9,7 @@ from uuid import UUID
 import click
 from flask.cli import AppGroup
 
+from aggregator.cli.values import ID, Moment
 from aggregator.clock import utcnow
 from aggregator.errors import ProblemError
 from aggregator.jobs.offers import sync
@@ -20,13 +21,13 @@ from aggregator.services.price_series import Series
 FAILURES = {"failed", "not_registered", "refused", "problem"}
 
 # As the API writes moments, and as people do.
-MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%SZ", TIMESTAMP_FORMAT])
+MOMENT = Moment(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%SZ", TIMESTAMP_FORMAT])
 
 group = AppGroup("offers", help="Keep the offers up to date.")
 
 
 @group.command("trend")
-@click.argument("product_id", type=click.UUID)
+@click.argument("product_id", type=ID)
 @click.option("--offer", "offer_id", help="Of this offer, instead of the product's lowest price.")
 @click.option("--since", type=MOMENT, help="In UTC; 30 days ago unless given.")
 @click.option("--until", type=MOMENT, help="In UTC; now unless given.")
@@ -43,7 +44,7 @@ def trend(product_id: UUID, offer_id: str | None, since: datetime | None, until:
 
 
 @group.command("insights")
-@click.argument("product_id", type=click.UUID)
+@click.argument("product_id", type=ID)
 def insights(product_id: UUID) -> None:
     """Show how the price of a product stands to those it has had."""
     try:
@@ -66,7 +67,7 @@ def _in_words(value: Any) -> str:
 
 
 @group.command("sync")
-@click.option("--product", "product_id", type=click.UUID, help="Only this one, due or not.")
+@click.option("--product", "product_id", type=ID, help="Only this one, due or not.")
 def sync_command(product_id: UUID | None) -> None:
     """Sync and register all that is due now; exit with 1 if something failed."""
     length = 1 if product_id else feeds.count_due()

@@ -5,6 +5,7 @@ from typing import Any
 import click
 from flask.cli import AppGroup
 
+from aggregator.cli.values import DecimalNumber, WholeNumber
 from aggregator.sandbox import DEFAULT_REFRESH_TOKEN, Sandbox
 from aggregator.sandbox.serving import DEFAULT_PORT, FAULT_HELP, describe_kinds, serve
 
@@ -16,12 +17,16 @@ EPILOG = f"Kinds of faults:\n\n\b\n{describe_kinds()}"
 
 @group.command(with_appcontext=False, epilog=EPILOG)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
-@click.option("--port", type=click.IntRange(0, 65535), default=DEFAULT_PORT, show_default=True, help="0 for any.")
+@click.option("--port", type=WholeNumber(0, 65535), default=DEFAULT_PORT, show_default=True, help="0 for any.")
 @click.option("--generation", type=click.Choice(["v1", "v2"]), default="v2", show_default=True)
-@click.option("--seed", type=int, default=0, show_default=True, help="Another seed is another market.")
-@click.option("--tick", type=float, default=60, show_default=True, metavar="SECONDS", help="Time between two prices.")
-@click.option("--latency-ms", type=float, default=0, show_default=True, help="Delay before each answer.")
-@click.option("--token-ttl", type=float, default=300, show_default=True, metavar="SECONDS", help="Life of a token.")
+@click.option("--seed", type=WholeNumber(), default=0, show_default=True, help="Another seed is another market.")
+@click.option(
+    "--tick", type=DecimalNumber(), default=60, show_default=True, metavar="SECONDS", help="Between two prices."
+)
+@click.option("--latency-ms", type=DecimalNumber(), default=0, show_default=True, help="Delay before each answer.")
+@click.option(
+    "--token-ttl", type=DecimalNumber(), default=300, show_default=True, metavar="SECONDS", help="A token lasts."
+)
 @click.option("--refresh-token", default=DEFAULT_REFRESH_TOKEN, show_default=True)
 @click.option("--fault", "faults", multiple=True, metavar="KIND", help=FAULT_HELP)
 @click.option("--verbose", is_flag=True, help="Write a line for each request.")

@@ -12,7 +12,7 @@ from aggregator.models.accounts import (
     USERNAME_LENGTH,
 )
 from aggregator.schemas.answers import AnswerSchema
-from aggregator.schemas.fields import Boolean, Text, Timestamp
+from aggregator.schemas.fields import Boolean, QueryBoolean, Text, Timestamp
 from aggregator.schemas.paging import ListQuerySchema, SortText
 
 
@@ -117,4 +117,4 @@ class UsersQuerySchema(ListQuerySchema):
     sort = SortText("username", "email", "created_at")
     q = Text(min_length=1, max_length=100, metadata={"description": "What their names or addresses contain."})
     role = fields.Enum(Role, by_value=fields.String)
-    active = fields.Boolean()
+    active = QueryBoolean()

@@ -5,7 +5,7 @@ from marshmallow import Schema, fields
 from aggregator.models import MAX_PRICE, AlertKind, Direction
 from aggregator.models.alerts import MAX_BASIS_POINTS, MAX_COOLDOWN, MAX_DAYS
 from aggregator.schemas.answers import AnswerSchema
-from aggregator.schemas.fields import Boolean, Integer, Number, Timestamp
+from aggregator.schemas.fields import Boolean, Id, Integer, Number, QueryBoolean, Timestamp
 from aggregator.schemas.paging import ListQuerySchema, SortText
 
 
@@ -40,8 +40,8 @@ class AlertFieldsSchema(Schema):
 class AlertInputSchema(AlertFieldsSchema):
     """A new alert."""
 
-    product_id = fields.UUID(metadata={"description": "The product to watch; either this or a category."})
-    category_id = fields.UUID(metadata={"description": "All products in it, and in its parts, each by itself."})
+    product_id = Id(metadata={"description": "The product to watch; either this or a category."})
+    category_id = Id(metadata={"description": "All products in it, and in its parts, each by itself."})
     kind = fields.Enum(
         AlertKind,
         by_value=fields.String,
@@ -91,7 +91,7 @@ class AlertsQuerySchema(ListQuerySchema):
     """Which alerts."""
 
     sort = SortText("created_at")
-    product_id = fields.UUID()
-    category_id = fields.UUID()
+    product_id = Id()
+    category_id = Id()
     kind = fields.Enum(AlertKind, by_value=fields.String)
-    active = fields.Boolean()
+    active = QueryBoolean()

@@ -4,7 +4,7 @@ from marshmallow import Schema, fields
 
 from aggregator.models.orders import MAX_QUANTITY
 from aggregator.schemas.answers import AnswerSchema
-from aggregator.schemas.fields import Integer
+from aggregator.schemas.fields import Id, Integer
 
 
 class QuantitySchema(Schema):
@@ -16,7 +16,7 @@ class QuantitySchema(Schema):
 class LineInputSchema(QuantitySchema):
     """A product, and how many of it."""
 
-    product_id = fields.UUID(required=True)
+    product_id = Id(required=True)
 
 
 class CartItemSchema(AnswerSchema):

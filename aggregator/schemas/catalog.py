@@ -7,7 +7,17 @@ from marshmallow import Schema, fields
 from aggregator.models import MAX_PRICE, MAX_STOCK, Registration
 from aggregator.models.catalog import BRAND_LENGTH, CATEGORY_LENGTH, DESCRIPTION_LENGTH, NAME_LENGTH
 from aggregator.schemas.answers import AnswerSchema
-from aggregator.schemas.fields import Integer, Moment, Number, QueryInteger, QueryNumber, Text, Timestamp
+from aggregator.schemas.fields import (
+    Id,
+    Integer,
+    Moment,
+    Number,
+    QueryBoolean,
+    QueryInteger,
+    QueryNumber,
+    Text,
+    Timestamp,
+)
 from aggregator.schemas.images import ShownImageSchema
 from aggregator.schemas.offers import OfferSchema
 from aggregator.schemas.paging import ListQuerySchema, SortText
@@ -19,7 +29,7 @@ class ProductInputSchema(Schema):
     name = Text(min_length=1, max_length=NAME_LENGTH, required=True, metadata={"examples": ["Oak chair"]})
     description = Text(max_length=DESCRIPTION_LENGTH, required=True, metadata={"examples": ["It does not wobble."]})
     brand = Text(max_length=BRAND_LENGTH, allow_none=True, load_default=None, metadata={"examples": ["Castera"]})
-    category_id = fields.UUID(
+    category_id = Id(
         allow_none=True, load_default=None, metadata={"description": "The category it is in, if it is in one."}
     )
     price = Integer(
@@ -37,7 +47,7 @@ class ProductInputSchema(Schema):
 class ProductCreateSchema(ProductInputSchema):
     """A new product; it may bring an id of its own."""
 
-    id = fields.UUID(metadata={"description": "A UUID that you have chosen; otherwise we choose one."})
+    id = Id(metadata={"description": "A UUID that you have chosen; otherwise we choose one."})
     stock = Integer(minimum=0, maximum=MAX_STOCK, load_default=0)
 
 
@@ -115,7 +125,7 @@ class ProductQuerySchema(ListQuerySchema):
     max_rating = QueryNumber(minimum=0, maximum=5)
     min_offer_price = QueryInteger(minimum=0, maximum=MAX_PRICE, metadata={"description": "Of `lowest_price`."})
     max_offer_price = QueryInteger(minimum=0, maximum=MAX_PRICE)
-    in_stock = fields.Boolean(metadata={"description": "Whether it is to be had, from the house or by an offer."})
-    has_offers = fields.Boolean()
+    in_stock = QueryBoolean(metadata={"description": "Whether it is to be had, from the house or by an offer."})
+    has_offers = QueryBoolean()
     registration = fields.Enum(Registration, by_value=fields.String)
     created_after = Moment()

@@ -6,7 +6,7 @@ from marshmallow import Schema, fields
 
 from aggregator.models.catalog import CATEGORY_LENGTH
 from aggregator.schemas.answers import AnswerSchema
-from aggregator.schemas.fields import Text, Timestamp
+from aggregator.schemas.fields import Id, QueryBoolean, Text, Timestamp
 from aggregator.schemas.paging import ListQuerySchema, SortText
 
 
@@ -23,9 +23,7 @@ class CategoryInputSchema(Schema):
             "pattern": "^[a-z0-9]+(-[a-z0-9]+)*$",
         },
     )
-    parent_id = fields.UUID(
-        allow_none=True, load_default=None, metadata={"description": "The category that it is a part of."}
-    )
+    parent_id = Id(allow_none=True, load_default=None, metadata={"description": "The category that it is a part of."})
 
 
 class CategoryPatchSchema(CategoryInputSchema):
@@ -52,5 +50,5 @@ class CategoriesQuerySchema(ListQuerySchema):
 
     sort = SortText("name", "slug", "created_at")
     slug = Text(min_length=1, max_length=CATEGORY_LENGTH)
-    parent_id = fields.UUID(metadata={"description": "The parts of this one."})
-    is_root = fields.Boolean(metadata={"description": "Whether it is no part of another one."})
+    parent_id = Id(metadata={"description": "The parts of this one."})
+    is_root = QueryBoolean(metadata={"description": "Whether it is no part of another one."})

@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 from marshmallow import ValidationError, fields, validate
 
+from aggregator import literals
 from aggregator.models.types import TIMESTAMP_FORMAT
 
 # PostgreSQL cannot store NUL, and nothing can encode half of a surrogate pair.
@@ -65,9 +67,10 @@ class QueryInteger(fields.Integer):
         super().__init__(validate=validate.Range(minimum, maximum), **kwargs)
 
     def _validated(self, value: Any) -> Any:
-        if isinstance(value, str) and len(value) > 20:  # Python takes its time over thousands of digits
-            raise self.make_error("invalid", input=value)
-        return super()._validated(value)
+        try:
+            return literals.whole(value)
+        except (ValueError, TypeError):
+            raise self.make_error("invalid", input=value) from None
 
 
 class QueryNumber(fields.Float):
@@ -75,6 +78,32 @@ class QueryNumber(fields.Float):
 
     def __init__(self, *, minimum: float, maximum: float, **kwargs: Any) -> None:
         super().__init__(allow_nan=False, validate=validate.Range(minimum, maximum), **kwargs)
+
+    def _validated(self, value: Any) -> Any:
+        try:
+            return literals.decimal(value)
+        except (ValueError, TypeError):
+            raise self.make_error("invalid", input=value) from None
+
+
+class QueryBoolean(fields.Boolean):
+    """True or false in a query string."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> bool:
+        try:
+            return literals.flag(value)
+        except (ValueError, AttributeError):
+            raise self.make_error("invalid", input=value) from None
+
+
+class Id(fields.UUID):
+    """A UUID that a request names, as RFC 9562 writes it."""
+
+    def _validated(self, value: Any) -> UUID:
+        try:
+            return literals.identifier(value)
+        except (ValueError, TypeError):
+            raise self.make_error("invalid_uuid") from None
 
 
 class Timestamp(fields.AwareDateTime):
@@ -88,6 +117,10 @@ class Moment(Timestamp):
     """A moment that a request names, in UTC."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> datetime:
+        try:
+            literals.moment(value)
+        except (ValueError, TypeError):
+            raise self.make_error("invalid", input=value, obj_type="datetime") from None
         moment: datetime = super()._deserialize(value, attr, data, **kwargs)
         try:
             moment = moment.astimezone(UTC)

@@ -4,7 +4,7 @@ from marshmallow import fields
 
 from aggregator.models import MAX_PRICE
 from aggregator.schemas.answers import AnswerSchema
-from aggregator.schemas.fields import QueryInteger, Timestamp
+from aggregator.schemas.fields import Id, QueryBoolean, QueryInteger, Timestamp
 from aggregator.schemas.paging import ListQuerySchema, SortText
 
 
@@ -22,13 +22,13 @@ class OfferSchema(AnswerSchema):
 
 class _InStockSchema(ListQuerySchema):
     sort = SortText("price", "items_in_stock", "first_seen_at")
-    in_stock = fields.Boolean(metadata={"description": "Only those in stock, or only those sold out."})
+    in_stock = QueryBoolean(metadata={"description": "Only those in stock, or only those sold out."})
 
 
 class ProductOffersQuerySchema(_InStockSchema):
     """Which offers of a product."""
 
-    include_closed = fields.Boolean(
+    include_closed = QueryBoolean(
         load_default=False,
         metadata={"description": "Also those that the offers service lists no more."},
     )
@@ -37,6 +37,6 @@ class ProductOffersQuerySchema(_InStockSchema):
 class OffersQuerySchema(_InStockSchema):
     """Which offers, of all products."""
 
-    product_id = fields.UUID()
+    product_id = Id()
     min_price = QueryInteger(minimum=0, maximum=MAX_PRICE)
     max_price = QueryInteger(minimum=0, maximum=MAX_PRICE)

@@ -6,7 +6,7 @@ from aggregator.models import OrderStatus
 from aggregator.models.orders import CODE_LENGTH, MAX_LINES, MAX_TOTAL
 from aggregator.schemas.answers import AnswerSchema
 from aggregator.schemas.carts import LineInputSchema
-from aggregator.schemas.fields import Integer, Moment, Text, Timestamp
+from aggregator.schemas.fields import Id, Integer, Moment, Text, Timestamp
 from aggregator.schemas.paging import ListQuerySchema, SortText
 
 
@@ -78,7 +78,7 @@ class OrdersQuerySchema(ListQuerySchema):
     """Which orders."""
 
     sort = SortText("created_at", "total")
-    user_id = fields.UUID(metadata={"description": "Of a user; whoever is no admin sees their own at most."})
+    user_id = Id(metadata={"description": "Of a user; whoever is no admin sees their own at most."})
     status = fields.Enum(OrderStatus, by_value=fields.String)
     code = Text(min_length=1, max_length=CODE_LENGTH, metadata={"description": "In small letters or capitals."})
     created_after = Moment()

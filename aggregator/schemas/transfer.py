@@ -3,13 +3,14 @@
 from marshmallow import Schema, fields, validate
 
 from aggregator.schemas.answers import AnswerSchema
+from aggregator.schemas.fields import QueryBoolean
 
 
 class ImportQuerySchema(Schema):
     """How to import."""
 
-    dry_run = fields.Boolean(load_default=False, metadata={"description": "Only tell what would be done."})
-    all_or_nothing = fields.Boolean(
+    dry_run = QueryBoolean(load_default=False, metadata={"description": "Only tell what would be done."})
+    all_or_nothing = QueryBoolean(
         load_default=False, metadata={"description": "Import nothing at all if there is anything wrong."}
     )
 
@@ -35,6 +36,6 @@ class ExportQuerySchema(Schema):
     """How to export."""
 
     format = fields.String(load_default="jsonl", validate=validate.OneOf(["csv", "jsonl"]))
-    with_history = fields.Boolean(
+    with_history = QueryBoolean(
         load_default=False, metadata={"description": "With every lowest price that each product has had."}
     )

@@ -5,6 +5,7 @@ import io
 import json
 from collections.abc import Iterable, Iterator
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -56,23 +57,23 @@ def json_lines(products: Iterable[Exported]) -> Iterator[str]:
         yield json.dumps(product, ensure_ascii=False, separators=(",", ":")) + "\n"
 
 
-def csv_lines(products: Iterable[Exported], with_history: bool = False) -> Iterator[str]:
+def csv_lines(products: Iterable[Exported], with_history: bool = False, delimiter: str = ",") -> Iterator[str]:
     """Products as lines of CSV, the first one with the names of the columns; with history, a line for each price.
 
     What a spreadsheet would take for a formula has an apostrophe before it.
     """
-    yield _line([*COLUMNS, *(HISTORY_COLUMNS if with_history else ())])
+    yield _line([*COLUMNS, *(HISTORY_COLUMNS if with_history else ())], delimiter)
     for product in products:
         cells = [_cell(product[name]) for name in COLUMNS]
         if not with_history:
-            yield _line(cells)
+            yield _line(cells, delimiter)
         for point in product.get("price_history") or ([{"at": None, "price": None}] if with_history else []):
-            yield _line([*cells, _cell(point["at"]), _cell(point["price"])])
+            yield _line([*cells, _cell(point["at"]), _cell(point["price"])], delimiter)
 
 
-def _line(cells: Iterable[Any]) -> str:
+def _line(cells: Iterable[Any], delimiter: str) -> str:
     line = io.StringIO()
-    csv.writer(line).writerow(cells)
+    csv.writer(line, delimiter=delimiter).writerow(cells)
     return line.getvalue()
 
 
@@ -80,6 +81,8 @@ def _cell(value: Any) -> Any:
     """A value as a cell has it; of a category, its slug."""
     if isinstance(value, dict):
         return value["slug"]
+    if isinstance(value, float):
+        return format(Decimal(repr(value)), "f")  # never 1e-05, which few programs read as a number
     # What has apostrophes before it already gets another one, so that an import takes away no more than this.
     return f"'{value}" if isinstance(value, str) and value.lstrip("'").startswith(FORMULA) else value
 

@@ -15,6 +15,7 @@ from aggregator.models import Category, ChangeKind, Feed, MovementKind, Product,
 from aggregator.models.base import table_of
 from aggregator.services import alerts, changes, search, stock
 from aggregator.services.catalog import SEARCHED
+from aggregator.services.product_fields import CategoryName
 from aggregator.services.product_rows import Rejected, Row
 from aggregator.sql import Rows, insert_of, now_plus
 
@@ -51,7 +52,7 @@ class _Catalogue:
     by_id: dict[UUID, _Draft] = field(default_factory=dict)
     by_name: dict[str, _Draft] = field(default_factory=dict)
     deleted: set[UUID] = field(default_factory=set)
-    categories: dict[str, UUID] = field(default_factory=dict)
+    categories: dict[UUID | str, UUID] = field(default_factory=dict)  # by their ids and by their slugs
 
 
 Outcome = tuple[int, Became] | Rejected
@@ -105,11 +106,20 @@ def _catalogue(rows: Sequence[Row]) -> _Catalogue:
             continue
         draft = _Draft(product["id"], {name: product[name] for name in FIELDS}, dict(product))
         catalogue.by_id[draft.id] = catalogue.by_name[product["name"]] = draft
-    slugs = {row.fields["category"] for row in rows if row.fields.get("category") is not None}
-    if slugs:
-        known = sa.select(Category.slug, Category.id).where(Category.slug.in_(slugs)).with_for_update(read=True)
-        catalogue.categories = {slug: category_id for slug, category_id in db.session.execute(known).all()}  # noqa: C416
+    named = [row.fields["category"] for row in rows if row.fields.get("category") is not None]
+    if named:
+        catalogue.categories = _categories(named)
     return catalogue
+
+
+def _categories(named: Sequence[CategoryName]) -> dict[UUID | str, UUID]:
+    """The ids of categories by what says which, kept from being deleted until the transaction ends."""
+    this = sa.or_(
+        Category.slug.in_({each.slug for each in named if each.slug}),
+        Category.id.in_({each.id for each in named if each.id}),
+    )
+    known = db.session.execute(sa.select(Category.slug, Category.id).where(this).with_for_update(read=True)).all()
+    return {key: category_id for slug, category_id in known for key in (slug, category_id)}
 
 
 def _take(catalogue: _Catalogue, row: Row) -> tuple[int, Became] | Rejected:
@@ -117,10 +127,10 @@ def _take(catalogue: _Catalogue, row: Row) -> tuple[int, Became] | Rejected:
     fields = dict(row.fields)
     product_id, name = fields.pop("id", None), fields.get("name")
     if "category" in fields:
-        slug = fields.pop("category")
-        if slug is not None and slug not in catalogue.categories:
-            return Rejected(row.line, (f"category: There is no category {slug!r}.",))
-        fields["category_id"] = None if slug is None else catalogue.categories[slug]
+        try:
+            fields["category_id"] = _category_id(catalogue, fields.pop("category"))
+        except ValueError as error:
+            return Rejected(row.line, (f"category: {error}",))
     if product_id in catalogue.deleted:
         return Rejected(row.line, ("id: The product has been deleted.",))
     draft = catalogue.by_name.get(name or "") if product_id is None else catalogue.by_id.get(product_id)
@@ -129,6 +139,21 @@ def _take(catalogue: _Catalogue, row: Row) -> tuple[int, Became] | Rejected:
     if draft is None and name is None:
         return Rejected(row.line, ("name: A new product needs one.",))
     return row.line, _note(catalogue, draft, product_id or uuid4(), fields)
+
+
+def _category_id(catalogue: _Catalogue, named: CategoryName | None) -> UUID | None:
+    """The id of the category that a row names. ValueError for none, and for two of them.
+
+    One of its names is enough: of another installation the id says nothing, and a slug may have been changed since.
+    """
+    if named is None:
+        return None
+    found = {catalogue.categories[key] for key in (named.id, named.slug) if key in catalogue.categories}
+    if not found:
+        raise ValueError(f"There is no category {str(named)!r}.")
+    if len(found) > 1:
+        raise ValueError("Its id and its slug are of two categories.")
+    return found.pop()
 
 
 def _note(catalogue: _Catalogue, draft: _Draft | None, product_id: UUID, fields: dict[str, Any]) -> Became:

@@ -1,27 +1,20 @@
 """Products as rows of a file: what each row says, or why it will not do."""
 
-import csv
-import json
-import math
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
-from uuid import UUID
 
 from aggregator.errors import UsageError
-from aggregator.models import MAX_PRICE, MAX_STOCK
-from aggregator.models.catalog import BRAND_LENGTH, CATEGORY_LENGTH, DESCRIPTION_LENGTH, NAME_LENGTH
+from aggregator.literals import RepeatedKey, json_value
+from aggregator.services.csv_records import MAX_RECORD, Records, cells_of
 from aggregator.services.export import COLUMNS, FORMULA, HISTORY_COLUMNS
+from aggregator.services.product_fields import FIELDS, from_cell, is_undecodable
 
 MAX_LINE = 1_000_000  # characters
-_is_whole = re.compile(r"[+-]?[0-9]{1,20}").fullmatch
-_unstorable = re.compile("[\0\ud800-\udfff]").search
-# What the bytes of a file become that are not UTF-8, so that they cost their row and no other.
-UNDECODABLE = "surrogateescape"
-_is_not_utf8 = re.compile("[\udc80-\udcff]").search
+DELIMITERS = (",", ";", "\t")  # the first with which the first line makes sense
 # What an export has, and an import cannot change.
-SHOWN = {*COLUMNS, *HISTORY_COLUMNS, "registration", "images", "offers", "price_history", "category_id"}
+SHOWN = {*COLUMNS, *HISTORY_COLUMNS, "registration", "images", "offers", "price_history"}
 
 
 @dataclass(frozen=True)
@@ -41,28 +34,24 @@ class Rejected:
 
 
 def csv_rows(lines: Iterable[str]) -> Iterator[Row | Rejected]:
-    """The rows of a CSV file with the names of the columns in its first line. UsageError where they make no sense."""
-    reader = csv.reader(lines)
-    try:
-        columns = [name.strip() for name in next(reader, [])]
-    except csv.Error as error:
-        raise UsageError(f"The first line is not CSV: {error}.") from None
-    _check_columns(columns)
-    while True:
-        line = reader.line_num + 1  # where the row begins
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            yield Rejected(line, (f"Not CSV: {error}.",))
+    """The rows of a CSV file with the names of the columns in its first line. UsageError where they make no sense.
+
+    Cells are separated by commas, or by semicolons or tabs where the first line makes sense only so.
+    """
+    source = iter(lines)
+    layout = _layout(next(source, ""))
+    for record in Records(source, layout.delimiter, layout.fits, first=2):
+        if record.problem:
+            yield Rejected(record.line, (record.problem,))
+        elif record.is_empty:
             continue
-        if len(cells) != len(columns):
-            if cells:
-                yield Rejected(line, (_other_than(columns, cells, reader.line_num - line),))
-            continue
-        named = {name: _plain(cell) for name, cell in zip(columns, cells, strict=True)}
-        yield _row(line, {name: _cell(name, cell) for name, cell in named.items() if name in _FIELDS})
+        elif reason := layout.against(record.cells):
+            yield Rejected(record.line, (reason,))
+        else:
+            named = {name: _plain(cell) for name, cell in zip(layout.columns, record.cells, strict=False)}
+            values = {name: from_cell(name, cell) for name, cell in named.items() if name in FIELDS}
+            # An empty cell of these says nothing: a product always has them.
+            yield _row(record.line, {n: v for n, v in values.items() if v is not None or n not in ("id", "stock")})
 
 
 def json_rows(lines: Iterable[str]) -> Iterator[Row | Rejected]:
@@ -71,32 +60,74 @@ def json_rows(lines: Iterable[str]) -> Iterator[Row | Rejected]:
         if not line.strip():
             continue
         try:
-            found = json.loads(line, parse_constant=_refuse) if len(line) <= MAX_LINE else None
+            found = json_value(line) if len(line) <= MAX_LINE else None
+        except RepeatedKey as error:
+            yield Rejected(number, (str(error),))
+            continue
         except (ValueError, RecursionError):
             found = None
         if not isinstance(found, dict):
             yield Rejected(number, ("Not a JSON object.",))
-        elif unknown := sorted(found.keys() - _FIELDS.keys() - SHOWN):
+        elif unknown := sorted(found.keys() - FIELDS.keys() - SHOWN):
             yield Rejected(number, tuple(f"{name}: Unknown." for name in unknown))
         else:
-            yield _row(number, {name: found[name] for name in _FIELDS if name in found})
+            yield _row(number, {name: found[name] for name in FIELDS if name in found})
 
 
-def _check_columns(columns: list[str]) -> None:
-    unknown = [name for name in columns if name not in _FIELDS and name not in SHOWN]
-    twice = {name for name in columns if columns.count(name) > 1}
-    if unknown or twice or not {"id", "name"} & set(columns):
-        wrong = f" There is no column {unknown[0][:80]!r}." if unknown else ""
-        wrong += f" {min(twice)!r} is there twice." if twice else ""
-        wrong += " Columns are separated by commas." if unknown and set(unknown[0]) & {";", "\t"} else ""
-        raise UsageError(f"The first line has to name columns, id or name among them: {', '.join(_FIELDS)}.{wrong}")
+@dataclass(frozen=True)
+class _Layout:
+    """How a CSV file is laid out: what stands between cells, and the columns, of which some may have no name."""
+
+    delimiter: str
+    columns: tuple[str, ...]
+
+    @cached_property
+    def _unnamed(self) -> list[int]:
+        return [index for index, name in enumerate(self.columns) if not name]
+
+    def fits(self, cells: tuple[str, ...]) -> bool:
+        """Whether there is a cell for each column, and nothing in those without a name."""
+        beyond = [*cells[len(self.columns) :], *(cells[index] for index in self._unnamed if index < len(cells))]
+        return len(cells) >= len(self.columns) and not "".join(beyond).strip()
+
+    def against(self, cells: tuple[str, ...]) -> str:
+        """What is wrong with the number of cells, if anything is."""
+        if self.fits(cells):
+            return ""
+        if len(cells) == len(self.columns):
+            return "There is something in a column without a name."
+        count = "1 cell" if len(cells) == 1 else f"{len(cells)} cells"
+        return f"{count} for {len(self.columns)} columns."
 
 
-def _other_than(columns: list[str], cells: list[str], more_lines: int) -> str:
-    """What is said of a row that has more cells than there are columns, or less."""
-    count = "1 cell" if len(cells) == 1 else f"{len(cells)} cells"
-    open_quote = f" It goes on for {more_lines} more lines: is there a quote that is not closed?" if more_lines else ""
-    return f"{count} for {len(columns)} columns.{open_quote}"
+def _layout(header: str) -> _Layout:
+    """The layout that the first line of a file describes. UsageError where it describes none."""
+    wrong = ""
+    for delimiter in DELIMITERS:
+        try:
+            names = [name.strip() for name in cells_of(header, delimiter)] if len(header) <= MAX_RECORD else ["?"]
+        except ValueError as error:
+            wrong = wrong or f" It is not CSV: {error}"
+            continue
+        while names and not names[-1]:
+            names.pop()  # spreadsheets leave empty columns behind
+        found = _against(names)
+        if not found:
+            return _Layout(delimiter, tuple(names))
+        wrong = wrong or found
+    raise UsageError(f"The first line has to name columns, id or name among them: {', '.join(FIELDS)}.{wrong}")
+
+
+def _against(columns: list[str]) -> str:
+    """What is wrong with the names of columns, if anything is."""
+    named = [name for name in columns if name]
+    if unknown := [name for name in named if name not in FIELDS and name not in SHOWN]:
+        if is_undecodable(unknown[0]) or "\0" in unknown[0]:
+            return " It is not in the encoding that the file is read in."
+        return f" There is no column {unknown[0][:80]!r}."
+    if twice := {name for name in named if named.count(name) > 1}:
+        return f" {min(twice)!r} is there twice."
+    return "" if {"id", "name"} & set(named) else " It names neither."
 
 
 def _plain(cell: str) -> str:
@@ -104,92 +135,17 @@ def _plain(cell: str) -> str:
     return cell[1:] if cell.startswith("'") and cell.lstrip("'").startswith(FORMULA) else cell
 
 
-def _cell(name: str, cell: str) -> Any:
-    """The value of a cell. An empty one is no value, except where a text may be empty."""
-    if cell == "" and name not in ("name", "description"):
-        return None
-    if name in ("price", "stock") and _is_whole(cell.strip()):
-        return int(cell)
-    if name == "rating":
-        try:
-            return float(cell)
-        except ValueError:
-            return cell
-    return cell
-
-
 def _row(line: int, values: Mapping[str, Any]) -> Row | Rejected:
     fields, reasons = {}, []
     for name, value in values.items():
         try:
-            fields[name] = _FIELDS[name](value)
+            fields[name] = FIELDS[name](value)
         except ValueError as error:
             reasons.append(f"{name}: {error}")
-    # An empty cell of these says nothing: a product always has them.
-    for name in ("id", "stock"):
-        if fields.get(name, 0) is None:
-            del fields[name]
+    if {"category", "category_id"} <= values.keys():
+        reasons.append("category_id: Either it or category.")
+    elif "category_id" in fields:
+        fields["category"] = fields.pop("category_id")
     if not reasons and not {"id", "name"} & fields.keys():
         reasons.append("Neither an id nor a name.")
     return Rejected(line, tuple(reasons)) if reasons else Row(line, fields)
-
-
-def _text(minimum: int, maximum: int, nullable: bool = False) -> Callable[[Any], str | None]:
-    def parse(value: Any) -> str | None:
-        if value is None and nullable:
-            return None
-        if not isinstance(value, str) or not minimum <= len(value) <= maximum:
-            raise ValueError(f"Must be a text of {minimum} to {maximum} characters.")
-        if not value.isascii() and _is_not_utf8(value):
-            raise ValueError("Is not UTF-8.")
-        if _unstorable(value):
-            raise ValueError("Contains a character that cannot be stored.")
-        return value
-
-    return parse
-
-
-def _number(maximum: int) -> Callable[[Any], int | None]:
-    def parse(value: Any) -> int | None:
-        if value is not None and (type(value) is not int or not 0 <= value <= maximum):
-            raise ValueError(f"Must be a whole number from 0 to {maximum}.")
-        return value
-
-    return parse
-
-
-def _rating(value: Any) -> float | None:
-    if value is None:
-        return None
-    if type(value) not in (int, float) or not math.isfinite(value) or not 0 <= value <= 5:
-        raise ValueError("Must be a number from 0 to 5.")
-    return float(value)
-
-
-def _id(value: Any) -> UUID | None:
-    try:
-        return None if value is None else UUID(value)
-    except (ValueError, TypeError, AttributeError):
-        raise ValueError("Must be a UUID.") from None
-
-
-def _category(value: Any) -> str | None:
-    """The slug of a category: as such, or as the API shows a product's category."""
-    value = value.get("slug") if isinstance(value, dict) else value
-    return _text(1, CATEGORY_LENGTH, nullable=True)(value)
-
-
-def _refuse(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
-
-
-_FIELDS: dict[str, Callable[[Any], Any]] = {
-    "id": _id,
-    "name": _text(1, NAME_LENGTH),
-    "description": _text(0, DESCRIPTION_LENGTH),
-    "brand": _text(0, BRAND_LENGTH, nullable=True),
-    "category": _category,
-    "price": _number(MAX_PRICE),
-    "stock": _number(MAX_STOCK),
-    "rating": _rating,
-}

@@ -1,9 +1,11 @@
 """POST /api/v1/products/import and GET /api/v1/products/export."""
 
+import gzip
 import json
 
 import pytest
 
+from aggregator.api import transfer
 from aggregator.models import Product
 from tests.builders import make_product, stored
 
@@ -59,7 +61,7 @@ class TestImport:
             (CSV, "application/json", 415),
             (CSV, "text/plain", 415),
             ("colour\nred\n", "text/csv", 422),
-            ("name;price\n", "text/csv", 422),
+            ("name|price\n", "text/csv", 422),
         ],
     )
     def test_refuses_what_makes_no_sense(self, app, client, body, content_type, status):
@@ -79,6 +81,56 @@ class TestImport:
         for form, kind in (("csv", "text/csv"), ("jsonl", "application/x-ndjson")):
             exported = client.get(EXPORT, query_string={"format": form}).data
             assert send(client, exported, kind).json["unchanged"] == 6
+
+    def test_swallows_no_rows_even_where_it_is_to_be_all_or_nothing(self, app, client):
+        body = 'name,price,description\r\nSw a,1,"unclosed\r\nSw b,2,ok\r\nSw c,3,"fine"\r\n'
+
+        refused = send(client, body, all_or_nothing="true")
+        reported = send(client, body)
+
+        assert refused.status_code == 422
+        errors = [{"line": 2, "reasons": ["A quote is opened and not closed."]}]
+        assert (refused.json["errors"]["rows"], reported.json["errors"]) == (errors, errors)
+        assert sorted(product.name for product in stored(app, Product)) == ["Sw b", "Sw c"]
+
+    def test_reads_the_charset_that_is_declared(self, app, client):
+        response = send(client, "name,description\r\nCafé,d\r\n".encode("cp1252"), "text/csv; charset=Windows-1252")
+
+        assert response.json["added"] == 1
+        assert [product.name for product in stored(app, Product)] == ["Café"]
+
+    def test_refuses_a_charset_that_is_not_known(self, client):
+        response = send(client, CSV, "text/csv; charset=klingon")
+
+        assert response.status_code == 415
+        assert response.json["detail"] == "The charset 'klingon' is not one that is read here; utf-8 always is."
+
+    def test_reads_what_gzip_has_compressed(self, client):
+        response = compressed(client, gzip.compress(CSV.encode()))
+
+        assert (response.status_code, response.json["added"]) == (200, 1)
+
+    def test_reads_no_more_of_that_than_of_another_body(self, app, client, monkeypatch):
+        monkeypatch.setattr(transfer, "MAX_IMPORT_BYTES", 10_000)
+        row = b"Lamp,Warm,5\n"
+
+        assert compressed(client, gzip.compress(b"name,description,price\n" + 800 * row)).status_code == 200
+        assert compressed(client, gzip.compress(b"name,description,price\n" + 900 * row)).status_code == 413
+
+    @pytest.mark.parametrize("body", [b"", b"name\nLamp\n", gzip.compress(b"name\nLamp\n", mtime=0)[:-5]])
+    def test_refuses_what_gzip_cannot_read(self, app, client, body):
+        assert compressed(client, body).status_code in (400, 422)
+        assert stored(app, Product) == []
+
+    @pytest.mark.parametrize("coding", ["br", "deflate", "gzip, gzip", "zstd"])
+    def test_names_the_compression_that_it_reads(self, client, coding):
+        response = compressed(client, CSV.encode(), coding)
+
+        assert (response.status_code, response.headers["Accept-Encoding"]) == (415, "gzip")
+
+
+def compressed(client, body: bytes, coding: str = "gzip"):
+    return client.post(IMPORT, data=body, content_type="text/csv", headers={"Content-Encoding": coding})
 
 
 class TestExport:

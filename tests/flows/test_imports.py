@@ -92,6 +92,38 @@ class TestProductsThatAreThere:
         assert run({"name": "Lamp", "category": "lamps"}) == [["category: There is no category 'lamps'."]]
 
 
+class TestCategories:
+    @pytest.fixture
+    def lamp(self, app):
+        category_id = make_category(app, "Kettles")
+        make_product(app, name="Lamp", category_id=category_id)
+        return str(category_id)
+
+    def category(self, app) -> str:
+        return str(named(app)["Lamp"].category_id)
+
+    def test_with_an_id_and_no_slug_leave_a_product_where_it_is(self, app, lamp):
+        assert run({"name": "Lamp", "category": {"id": lamp, "name": "Kettles"}}) == [UNCHANGED]
+        assert self.category(app) == lamp
+
+    def test_are_found_by_whatever_names_them(self, app, lamp):
+        other = str(make_category(app, "Others"))
+        unknown = "e262b9d9-687b-44d1-9202-6b0e85f84b4e"
+        ways = ["others", other, {"id": other}, {"slug": "others"}, {"id": other, "slug": "gone"}]
+
+        for way in [*ways, {"id": unknown, "slug": "others"}]:
+            assert run({"name": "Lamp", "category": lamp}, {"name": "Lamp", "category": way})[-1] is UPDATED, way
+            assert self.category(app) == other
+
+    def test_that_contradict_themselves_are_refused(self, app, lamp):
+        other = str(make_category(app, "Others"))
+
+        assert run({"name": "Lamp", "category": {"id": other, "slug": "kettles"}}) == [
+            ["category: Its id and its slug are of two categories."]
+        ]
+        assert self.category(app) == lamp
+
+
 class TestSeveralRows:
     def test_about_the_same_product_come_one_after_the_other(self, app):
         rows = [{"name": "Lamp", "price": price} for price in (1, 2, 2)]

@@ -5,10 +5,11 @@ from pathlib import Path
 
 from tests.house.modules import MODULES, PACKAGE, layer_of, named, nodes_of
 
-FOUNDATION = {"clock", "errors", "models", "database", "outages", "probing", "reading", "troubles"}
+FOUNDATION = {"clock", "errors", "literals", "models", "database", "outages", "probing", "reading", "troubles"}
 MAY_IMPORT = {
     "clock": set(),
     "errors": set(),
+    "literals": set(),
     "problem_types": {"errors"},
     "plain_text": set(),
     "logs": {"plain_text"},
@@ -28,7 +29,7 @@ MAY_IMPORT = {
     "services": FOUNDATION | {"clients", "plain_text", "sql"},
     "flows": FOUNDATION | {"clients", "plain_text", "services"},
     "extensions": {"clients", "config", "flows"},
-    "schemas": {"clock", "models"},
+    "schemas": {"clock", "literals", "models"},
     "auth": FOUNDATION | {"extensions", "services"},
     "api": FOUNDATION | {"auth", "clients", "extensions", "flows", "problem_types", "schemas", "services"},
     "pages": FOUNDATION | {"auth", "clients", "extensions", "flows", "problem_types", "schemas", "services"},
