@@ -20,6 +20,7 @@ from aggregator.api import (
     catalog,
     categories,
     changes,
+    document,
     images,
     offers,
     ops,
@@ -98,7 +99,7 @@ def create_app(settings: config.Settings) -> Flask:
     requests.init_app(app, logs.request_lines(settings.log_format))
     problems.init_app(app)
     auth.init_app(app, settings.jwt_secret_key, settings.access_token_seconds)
-    api = ProblemApi(app)
+    api = ProblemApi(app, document.complete)
     for documented in (
         catalog,
         transfer,

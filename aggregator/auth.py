@@ -1,9 +1,7 @@
-"""Who may call what: the table of all operations, and the tokens that say who calls."""
+"""Who calls: tokens, and whether the operation is for whom they are of (operations.py has the table)."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import Enum
-from functools import cache
 from typing import Any, NoReturn, cast
 from uuid import UUID
 
@@ -16,7 +14,7 @@ from jwt.exceptions import ExpiredSignatureError, InvalidTokenError, PyJWTError
 from aggregator.errors import Forbidden, TokenExpired, TokenInvalid, TokenRevoked, Unauthorized
 from aggregator.extensions import settings
 from aggregator.models import Role, SignIn
-from aggregator.models.images import MAX_IMAGE_BYTES
+from aggregator.operations import BODY_BYTES, MAY_CALL, Who, operation_id
 from aggregator.services import sign_ins
 from aggregator.services.sign_ins import Principal
 
@@ -35,15 +33,6 @@ MALFORMED = (
 )
 
 
-class Who(Enum):
-    """Whom an operation is for."""
-
-    EVERYBODY = "everybody"
-    REFRESHER = "who holds a refresh token"
-    USER = "who is signed in"
-    ADMIN = "admins"
-
-
 @dataclass(frozen=True)
 class Claims:
     """What a token says that counts."""
@@ -51,92 +40,6 @@ class Claims:
     sign_in_id: UUID
     user_id: UUID
     generation: int  # of a refresh token; an access token has none, which is 0
-
-
-# What is not in here, nobody may call.
-MAY_CALL = {
-    "postRegister": Who.EVERYBODY,
-    "postLogin": Who.EVERYBODY,
-    "postRefresh": Who.REFRESHER,
-    "postLogout": Who.USER,
-    "getMe": Who.USER,
-    "patchMe": Who.USER,
-    "getUsers": Who.ADMIN,
-    "getUser": Who.ADMIN,
-    "patchUser": Who.ADMIN,
-    "getProducts": Who.EVERYBODY,
-    "postProducts": Who.ADMIN,
-    "getProduct": Who.EVERYBODY,
-    "putProduct": Who.ADMIN,
-    "patchProduct": Who.ADMIN,
-    "deleteProduct": Who.ADMIN,
-    "getProductOffers": Who.EVERYBODY,
-    "getProductOffer": Who.EVERYBODY,
-    "getProductPriceHistory": Who.EVERYBODY,
-    "getProductPriceTrend": Who.EVERYBODY,
-    "getProductPriceInsights": Who.EVERYBODY,
-    "getOfferPriceHistory": Who.EVERYBODY,
-    "getOfferPriceTrend": Who.EVERYBODY,
-    "getOffers": Who.EVERYBODY,
-    "getOffer": Who.EVERYBODY,
-    "postImport": Who.ADMIN,
-    "getExport": Who.ADMIN,
-    "getCategories": Who.EVERYBODY,
-    "postCategories": Who.ADMIN,
-    "getCategory": Who.EVERYBODY,
-    "putCategory": Who.ADMIN,
-    "patchCategory": Who.ADMIN,
-    "deleteCategory": Who.ADMIN,
-    "getProductImages": Who.EVERYBODY,
-    "postProductImages": Who.ADMIN,
-    "getImage": Who.EVERYBODY,
-    "getImageThumb": Who.EVERYBODY,
-    "getImageFull": Who.EVERYBODY,
-    "patchImage": Who.ADMIN,
-    "deleteImage": Who.ADMIN,
-    "getChanges": Who.EVERYBODY,
-    "getAlerts": Who.USER,
-    "postAlerts": Who.USER,
-    "getAlert": Who.USER,
-    "patchAlert": Who.USER,
-    "deleteAlert": Who.USER,
-    "getCart": Who.USER,
-    "deleteCart": Who.USER,
-    "postCartItems": Who.USER,
-    "putCartItem": Who.USER,
-    "patchCartItem": Who.USER,
-    "deleteCartItem": Who.USER,
-    "postCartCheckout": Who.USER,
-    "getOrders": Who.USER,
-    "postOrders": Who.USER,
-    "getOrder": Who.USER,
-    "patchOrder": Who.USER,
-    "postOrderCancel": Who.USER,
-    "getWebhooks": Who.USER,
-    "postWebhooks": Who.USER,
-    "getWebhook": Who.USER,
-    "patchWebhook": Who.USER,
-    "deleteWebhook": Who.USER,
-    "postWebhookRotateSecret": Who.USER,
-    "postWebhookTest": Who.USER,
-    "getWebhookDeliveries": Who.USER,
-    "getWebhookDelivery": Who.USER,
-    "postWebhookRedeliver": Who.USER,
-    "getHealthz": Who.EVERYBODY,
-    "getReadyz": Who.EVERYBODY,
-    "getStatus": Who.EVERYBODY,
-    # Pages, which are not in the API's document.
-    "getIndex": Who.EVERYBODY,
-    "getSwagger": Who.EVERYBODY,
-    "getRedoc": Who.EVERYBODY,
-    "getAsset": Who.EVERYBODY,
-    "getProblems": Who.EVERYBODY,
-    "getProblem": Who.EVERYBODY,
-    "getOpenapiJson": Who.EVERYBODY,
-}
-
-# Where a body may be larger than others, once it is known who sends it: a file with the form around it.
-BODY_BYTES = {"postProductImages": MAX_IMAGE_BYTES + 64 * 1024}
 
 
 def init_app(app: Flask, jwt_secret_key: str, access_seconds: int) -> None:
@@ -156,14 +59,6 @@ def init_app(app: Flask, jwt_secret_key: str, access_seconds: int) -> None:
     JWTManager(app).decode_key_loader(lambda header, claims: _key_for(header, claims, jwt_secret_key))
     app.before_request(_guard)
     app.after_request(_keep_private)
-
-
-@cache
-def operation_id(method: str, endpoint: str) -> str:
-    """The name of an operation, such as getProduct."""
-    name = endpoint.rpartition(".")[2]
-    words = name.split("_")
-    return ("get" if method == "HEAD" else method.lower()) + "".join(word[:1].upper() + word[1:] for word in words)
 
 
 def principal() -> Principal:

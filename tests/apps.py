@@ -14,6 +14,7 @@ from aggregator.app import create_app
 from aggregator.clients.offers import OffersService
 from aggregator.config import Settings
 from aggregator.database import db
+from tests.documented import DocumentedClient
 
 NO_SERVICE = OffersService("http://127.0.0.1:9/api/v1", "unused")  # port 9 refuses connections
 # What an app can be told anew, because only extensions.init_app() looks at it. What is not in here makes a new app.
@@ -30,7 +31,7 @@ def apps() -> Iterator[Callable[[Settings], Flask]]:
     made: list[Flask] = []
 
     def make(settings: Settings) -> Flask:
-        made.append(create_app(settings))
+        made.append(_checked(create_app(settings)))
         return made[-1]
 
     try:
@@ -38,6 +39,12 @@ def apps() -> Iterator[Callable[[Settings], Flask]]:
     finally:
         for app in made:
             database.close(app)
+
+
+def _checked(app: Flask) -> Flask:
+    """An app whose clients read the document."""
+    app.test_client_class = DocumentedClient
+    return app
 
 
 class KeptApps:
@@ -69,7 +76,7 @@ class _KeptApp:
     """An app, and what it was like when it was new."""
 
     def __init__(self, settings: Settings) -> None:
-        self.app = create_app(settings)
+        self.app = _checked(create_app(settings))
         self._secrets = {name: getattr(settings, name) for name in ("secret_key", "jwt_secret_key")}
         self._attributes = dict(vars(self.app))
         self._contents = {name: dict(getattr(self.app, name)) for name in ("config", "extensions")}

@@ -6,6 +6,7 @@ from uuid import UUID
 from flask import Response, request
 from flask.views import MethodView
 
+from aggregator import errors
 from aggregator.api.parsing import Blueprint
 from aggregator.api.responses import PAGE_HEADERS, TAG_HEADERS, UNCHANGED, json_response, page_response, tagged
 from aggregator.auth import principal, refresh_claims, refuse, tokens_for
@@ -26,6 +27,10 @@ from aggregator.services import account_reads, sign_ins
 
 blueprint = Blueprint("accounts", __name__, url_prefix="/api/v1", description="Who may do what.")
 
+CHANGE_PROBLEMS = (
+    *(errors.AccountTaken, errors.PasswordChanged, errors.WrongPassword),
+    *(errors.TooMany, errors.Unavailable),
+)
 CREDENTIALS = {"username": "$request.body#/username", "password": "$request.body#/password"}
 
 
@@ -33,8 +38,8 @@ CREDENTIALS = {"username": "$request.body#/username", "password": "$request.body
 class Register(MethodView):
     @blueprint.arguments(RegisterSchema)
     @blueprint.response(201, UserSchema)
-    @blueprint.links(201, {"postLogin": {"requestBody": CREDENTIALS}})
-    @blueprint.problems({409: "The name or the address is taken", 429: "Too many of late"})
+    @blueprint.links(201, {"login": {"requestBody": CREDENTIALS}})
+    @blueprint.problems(errors.AccountTaken, errors.TooMany, errors.Unavailable)
     def post(self, fields: dict[str, str]) -> Response:
         """Open an account, as a customer"""
         user_id = authenticator().register(fields, network(request.remote_addr))
@@ -45,7 +50,7 @@ class Register(MethodView):
 class Login(MethodView):
     @blueprint.arguments(LoginSchema)
     @blueprint.response(200, TokensSchema)
-    @blueprint.problems({401: "Wrong name or password", 429: "Tried too often"})
+    @blueprint.problems(errors.WrongCredentials, errors.TooMany, errors.Unavailable)
     def post(self, fields: dict[str, str]) -> dict[str, Any]:
         """Sign in, by name or e-mail address"""
         return tokens_for(authenticator().login(fields["username"], fields["password"], network(request.remote_addr)))
@@ -82,7 +87,7 @@ class Me(MethodView):
 
     @blueprint.arguments(MePatchSchema)
     @blueprint.response(200, UserSchema)
-    @blueprint.problems({409: "The address is taken", 429: "Tried too often"})
+    @blueprint.problems(*CHANGE_PROBLEMS)
     def patch(self, fields: dict[str, str]) -> Response:
         """Change your address, or your password
 
@@ -108,14 +113,14 @@ class Users(MethodView):
 class User(MethodView):
     @blueprint.response(200, UserSchema, headers=TAG_HEADERS)
     @blueprint.alt_response(304, description=UNCHANGED)
-    @blueprint.problems({404: "No such user"})
+    @blueprint.problems(errors.NotFound)
     def get(self, user_id: UUID) -> Response:
         """Show a user"""
         return tagged(account_reads.find(user_id))
 
     @blueprint.arguments(UserPatchSchema)
     @blueprint.response(200, UserSchema)
-    @blueprint.problems({404: "No such user", 409: "No admin would be left"})
+    @blueprint.problems(errors.NotFound, errors.LastAdmin)
     def patch(self, fields: dict[str, Any], user_id: UUID) -> Response:
         """Change a user's role, or whether they may sign in
 

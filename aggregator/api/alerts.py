@@ -6,6 +6,7 @@ from uuid import UUID
 from flask import Response, request
 from flask.views import MethodView
 
+from aggregator import errors
 from aggregator.api.parsing import Blueprint
 from aggregator.api.responses import (
     PAGE_HEADERS,
@@ -25,7 +26,7 @@ from aggregator.services import alert_reads, alerts
 blueprint = Blueprint("alerts", __name__, url_prefix="/api/v1/alerts", description="What you want to be told.")
 
 ON_ONE = {
-    name: {"parameters": {"alert_id": "$response.body#/id"}} for name in ("getAlert", "patchAlert", "deleteAlert")
+    name: {"parameters": {"alert_id": "$response.body#/id"}} for name in ("get_alert", "update_alert", "delete_alert")
 }
 
 
@@ -42,7 +43,7 @@ class Alerts(MethodView):
     @blueprint.arguments(AlertInputSchema)
     @blueprint.response(201, AlertSchema, headers=documented(True, Location="Where it is."))
     @blueprint.links(201, {name: {"parameters": {"alert_id": "$response.body#/id"}} for name in ON_ONE})
-    @blueprint.problems({409: "You have it already, or as many as one can have"})
+    @blueprint.problems(errors.AlertExists, errors.LimitReached, errors.ReferenceGone)
     def post(self, fields: dict[str, Any]) -> Response:
         """Ask to be told when the price of a product moves
 
@@ -58,14 +59,14 @@ class Alerts(MethodView):
 class Alert(MethodView):
     @blueprint.response(200, AlertSchema, headers=TAG_HEADERS)
     @blueprint.alt_response(304, description=UNCHANGED)
-    @blueprint.problems({404: "You have no such alert"})
+    @blueprint.problems(errors.NotFound)
     def get(self, alert_id: UUID) -> Response:
         """Show an alert of yours"""
         return tagged(alert_reads.find(principal().user_id, alert_id))
 
     @blueprint.arguments(AlertPatchSchema)
     @blueprint.response(200, AlertSchema)
-    @blueprint.problems({404: "You have no such alert", 409: "You have another one that waits for the same"})
+    @blueprint.problems(errors.NotFound, errors.AlertExists)
     def patch(self, fields: dict[str, Any], alert_id: UUID) -> Response:
         """Change an alert of yours
 
@@ -77,7 +78,7 @@ class Alert(MethodView):
         return json_response(alert_reads.find(user_id, alert_id))
 
     @blueprint.response(204)
-    @blueprint.problems({404: "You have no such alert"})
+    @blueprint.problems(errors.NotFound)
     def delete(self, alert_id: UUID) -> None:
         """Delete an alert of yours"""
         in_transaction(lambda: alerts.remove(principal().user_id, alert_id))

@@ -6,6 +6,7 @@ from uuid import UUID
 from flask import Response
 from flask.views import MethodView
 
+from aggregator import errors
 from aggregator.api.parsing import Blueprint
 from aggregator.api.responses import TAG_HEADERS, UNCHANGED, json_response, tagged
 from aggregator.auth import principal
@@ -16,9 +17,6 @@ from aggregator.schemas.carts import CartSchema, LineInputSchema, QuantitySchema
 from aggregator.services import cart_reads, carts
 
 blueprint = Blueprint("cart", __name__, url_prefix="/api/v1/cart", description="What you mean to order.")
-
-NOT_THERE = {404: "It is not in your cart"}
-NOT_ENOUGH = {409: "There is not as much, or it is not sold; errors says what is left"}
 
 
 @blueprint.route("")
@@ -40,7 +38,7 @@ class Cart(MethodView):
 class CartItems(MethodView):
     @blueprint.arguments(LineInputSchema)
     @blueprint.response(201, CartSchema)
-    @blueprint.problems(NOT_ENOUGH)
+    @blueprint.problems(errors.InsufficientStock, errors.LimitReached, errors.ReferenceGone)
     def post(self, line: dict[str, Any]) -> Response:
         """Put a product into your cart, or more of one that is in there
 
@@ -55,20 +53,20 @@ class CartItems(MethodView):
 class CartItem(MethodView):
     @blueprint.arguments(QuantitySchema)
     @blueprint.response(200, CartSchema)
-    @blueprint.problems(NOT_THERE | NOT_ENOUGH)
+    @blueprint.problems(errors.NotFound, errors.InsufficientStock)
     def put(self, fields: dict[str, int], product_id: UUID) -> Response:
         """Say how many of a product are to be in your cart"""
         return _set(product_id, fields["quantity"])
 
     @blueprint.arguments(QuantitySchema)
     @blueprint.response(200, CartSchema)
-    @blueprint.problems(NOT_THERE | NOT_ENOUGH)
+    @blueprint.problems(errors.NotFound, errors.InsufficientStock)
     def patch(self, fields: dict[str, int], product_id: UUID) -> Response:
         """Say how many of a product are to be in your cart, as PUT does"""
         return _set(product_id, fields["quantity"])
 
     @blueprint.response(204)
-    @blueprint.problems(NOT_THERE)
+    @blueprint.problems(errors.NotFound)
     def delete(self, product_id: UUID) -> None:
         """Take a product out of your cart"""
         user_id = principal().user_id

@@ -6,6 +6,7 @@ from uuid import UUID
 from flask import Response, request
 from flask.views import MethodView
 
+from aggregator import errors
 from aggregator.api.parsing import Blueprint
 from aggregator.api.requests import expected_versions, request_id, request_key
 from aggregator.api.responses import (
@@ -35,12 +36,8 @@ from aggregator.services import catalog, catalog_list, catalog_reads
 
 blueprint = Blueprint("products", __name__, url_prefix="/api/v1/products", description="The catalogue.")
 
-EDIT_PROBLEMS = {
-    404: "No such product",
-    409: "The name is in use",
-    412: "Somebody has edited it meanwhile",
-}
-OPERATIONS_ON_ONE = ("getProduct", "putProduct", "patchProduct", "deleteProduct", "getProductOffers")
+EDIT_PROBLEMS = (errors.NotFound, errors.NameTaken, errors.ReferenceGone)
+OPERATIONS_ON_ONE = ("get_product", "replace_product", "update_product", "delete_product", "list_product_offers")
 
 
 @blueprint.route("")
@@ -55,7 +52,7 @@ class Products(MethodView):
     @blueprint.arguments(ProductCreateSchema)
     @blueprint.arguments(IdempotencySchema, location="headers")
     @blueprint.response(201, ProductWithOffersSchema, headers=CREATED_HEADERS)
-    @blueprint.problems({409: "The name, or the id, is in use", 503: "The database cannot be reached"})
+    @blueprint.problems(errors.NameTaken, errors.IdTaken, errors.ReferenceGone, errors.OffersServiceRefused)
     @blueprint.links(201, {name: {"parameters": {"product_id": "$response.body#/id"}} for name in OPERATIONS_ON_ONE})
     def post(self, fields: dict[str, Any], headers: dict[str, str]) -> Response:
         """Create a product, and register it at the offers service
@@ -74,7 +71,7 @@ class Products(MethodView):
 class Product(MethodView):
     @blueprint.response(200, ProductWithOffersSchema, headers=TAG_HEADERS)
     @blueprint.alt_response(304, description=UNCHANGED)
-    @blueprint.problems({404: "No such product"})
+    @blueprint.problems(errors.NotFound)
     def get(self, product_id: UUID) -> Response:
         """Show a product with its current offers"""
         if request.if_none_match and (unchanged := not_modified(catalog_reads.tag(product_id))):
@@ -84,7 +81,7 @@ class Product(MethodView):
     @blueprint.arguments(ProductInputSchema)
     @blueprint.arguments(IfMatchSchema, location="headers")
     @blueprint.response(200, ProductWithOffersSchema, headers=TAG_HEADERS)
-    @blueprint.problems(EDIT_PROBLEMS)
+    @blueprint.problems(*EDIT_PROBLEMS)
     def put(self, fields: dict[str, Any], headers: dict[str, str], product_id: UUID) -> Response:
         """Replace what is said of a product"""
         return _changed(product_id, fields)
@@ -92,14 +89,14 @@ class Product(MethodView):
     @blueprint.arguments(ProductPatchSchema)
     @blueprint.arguments(IfMatchSchema, location="headers")
     @blueprint.response(200, ProductWithOffersSchema, headers=TAG_HEADERS)
-    @blueprint.problems(EDIT_PROBLEMS)
+    @blueprint.problems(*EDIT_PROBLEMS)
     def patch(self, fields: dict[str, Any], headers: dict[str, str], product_id: UUID) -> Response:
         """Change some of what is said of a product"""
         return _changed(product_id, fields)
 
     @blueprint.arguments(IfMatchSchema, location="headers")
     @blueprint.response(204)
-    @blueprint.problems({404: "No such product", 412: "Somebody has edited it meanwhile"})
+    @blueprint.problems(errors.NotFound)
     def delete(self, headers: dict[str, str], product_id: UUID) -> None:
         """Delete a product; its history is kept"""
         versions = expected_versions()

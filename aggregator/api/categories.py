@@ -6,6 +6,7 @@ from uuid import UUID
 from flask import Response, request
 from flask.views import MethodView
 
+from aggregator import errors
 from aggregator.api.parsing import Blueprint
 from aggregator.api.responses import (
     PAGE_HEADERS,
@@ -30,8 +31,8 @@ blueprint = Blueprint(
     "categories", __name__, url_prefix="/api/v1/categories", description="The parts of the catalogue."
 )
 
-ON_ONE = ("getCategory", "putCategory", "patchCategory", "deleteCategory")
-EDIT_PROBLEMS = {404: "No such category", 409: "The slug is in use"}
+ON_ONE = ("get_category", "replace_category", "update_category", "delete_category")
+PROBLEMS = (errors.SlugTaken, errors.ReferenceGone, errors.CategoryTooDeep)
 
 
 @blueprint.route("")
@@ -46,7 +47,7 @@ class Categories(MethodView):
     @blueprint.arguments(CategoryInputSchema)
     @blueprint.response(201, CategorySchema, headers=documented(True, Location="Where it is."))
     @blueprint.links(201, {name: {"parameters": {"category_id": "$response.body#/id"}} for name in ON_ONE})
-    @blueprint.problems({409: "The slug is in use"})
+    @blueprint.problems(*PROBLEMS)
     def post(self, fields: dict[str, Any]) -> Response:
         """Create a category"""
         category_id = in_transaction(lambda: categories.add(fields, utcnow()))
@@ -58,27 +59,27 @@ class Categories(MethodView):
 class Category(MethodView):
     @blueprint.response(200, CategorySchema, headers=TAG_HEADERS)
     @blueprint.alt_response(304, description=UNCHANGED)
-    @blueprint.problems({404: "No such category"})
+    @blueprint.problems(errors.NotFound)
     def get(self, category_id: UUID) -> Response:
         """Show a category"""
         return tagged(category_reads.find(category_id))
 
     @blueprint.arguments(CategoryInputSchema)
     @blueprint.response(200, CategorySchema)
-    @blueprint.problems(EDIT_PROBLEMS)
+    @blueprint.problems(errors.NotFound, errors.CategoryCircle, *PROBLEMS)
     def put(self, fields: dict[str, Any], category_id: UUID) -> Response:
         """Replace what is said of a category"""
         return _changed(category_id, {"slug": categories.slug_of(fields["name"])} | fields)
 
     @blueprint.arguments(CategoryPatchSchema)
     @blueprint.response(200, CategorySchema)
-    @blueprint.problems(EDIT_PROBLEMS)
+    @blueprint.problems(errors.NotFound, errors.CategoryCircle, *PROBLEMS)
     def patch(self, fields: dict[str, Any], category_id: UUID) -> Response:
         """Change some of what is said of a category"""
         return _changed(category_id, fields)
 
     @blueprint.response(204)
-    @blueprint.problems({404: "No such category", 409: "There are products or categories in it"})
+    @blueprint.problems(errors.NotFound, errors.CategoryNotEmpty)
     def delete(self, category_id: UUID) -> None:
         """Delete a category that nothing is in"""
         in_transaction(lambda: categories.remove(category_id))

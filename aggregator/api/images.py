@@ -6,6 +6,7 @@ from uuid import UUID
 from flask import Response, request
 from flask.views import MethodView
 
+from aggregator import errors
 from aggregator.api.parsing import Blueprint
 from aggregator.api.responses import TAG_HEADERS, UNCHANGED, documented, json_response, tagged
 from aggregator.clock import utcnow
@@ -19,26 +20,31 @@ blueprint = Blueprint("images", __name__, url_prefix="/api/v1", description="Pic
 
 WEBP = "image/webp"
 BYTES = {"type": "string", "format": "binary"}
+# Generators of clients read the bytes of what they know; of pictures they know nothing.
+FOR_GENERATORS = {200: {"content": {"application/octet-stream": {"schema": BYTES}}}}
 FOREVER = 365 * 24 * 3600
 # It is a picture and nothing else, whoever opens it, and however.
 SANDBOX = "default-src 'none'; frame-ancestors 'none'; sandbox"
-NO_IMAGE = {404: "No such image"}
-NOT_SHOWN = {404: "No such image, or it cannot be shown; with Retry-After, it is being made"}
-ON_ONE = ("getImage", "patchImage", "deleteImage")
+NOT_SHOWN = (errors.NotFound, errors.NotReady, errors.ImageFailed, errors.ImagesUnavailable)
+NOT_TAKEN = (
+    *(errors.NotFound, errors.LimitReached, errors.ImageTooLarge),
+    *(errors.UnsupportedImage, errors.UnreadableImage, errors.ImagesUnavailable),
+)
+ON_ONE = ("get_image", "update_image", "delete_image")
 
 
 @blueprint.route("/products/<uuid:product_id>/images")
 class ProductImages(MethodView):
     @blueprint.response(200, ImageSchema(many=True), headers=TAG_HEADERS)
     @blueprint.alt_response(304, description=UNCHANGED)
-    @blueprint.problems({404: "No such product"})
+    @blueprint.problems(errors.NotFound)
     def get(self, product_id: UUID) -> Response:
         """List the images of a product, those that are not ready included"""
         return tagged(image_reads.of_product(product_id))
 
     @blueprint.arguments(ImageUploadSchema, location="files")
     @blueprint.response(201, ImageSchema, headers=documented(True, Location="Where it is."))
-    @blueprint.problems({404: "No such product", 409: "It has as many images as it can have"})
+    @blueprint.problems(*NOT_TAKEN)
     @blueprint.links(201, {name: {"parameters": {"image_id": "$response.body#/id"}} for name in ON_ONE})
     def post(self, files: dict[str, bytes], product_id: UUID) -> Response:
         """Add an image to a product
@@ -54,21 +60,21 @@ class ProductImages(MethodView):
 class Image(MethodView):
     @blueprint.response(200, ImageSchema, headers=TAG_HEADERS)
     @blueprint.alt_response(304, description=UNCHANGED)
-    @blueprint.problems(NO_IMAGE)
+    @blueprint.problems(errors.NotFound)
     def get(self, image_id: UUID) -> Response:
         """Show what is known of an image"""
         return tagged(image_reads.find(image_id))
 
     @blueprint.arguments(ImagePatchSchema)
     @blueprint.response(200, ImageSchema)
-    @blueprint.problems(NO_IMAGE)
+    @blueprint.problems(errors.NotFound)
     def patch(self, fields: dict[str, Any], image_id: UUID) -> Response:
         """Move an image among those of its product"""
         in_transaction(lambda: images.move(image_id, fields["position"], utcnow()))
         return json_response(image_reads.find(image_id))
 
     @blueprint.response(204)
-    @blueprint.problems(NO_IMAGE)
+    @blueprint.problems(errors.NotFound)
     def delete(self, image_id: UUID) -> None:
         """Delete an image"""
         gallery().remove(image_id, utcnow())
@@ -77,8 +83,9 @@ class Image(MethodView):
 @blueprint.route("/images/<uuid:image_id>-thumb")
 class ImageThumb(MethodView):
     @blueprint.response(200, BYTES, content_type=WEBP, headers=TAG_HEADERS)
+    @blueprint.doc(responses=FOR_GENERATORS)
     @blueprint.alt_response(304, description=UNCHANGED)
-    @blueprint.problems(NOT_SHOWN)
+    @blueprint.problems(*NOT_SHOWN)
     def get(self, image_id: UUID) -> Response:
         """Show an image as large as fits 100x100"""
         return _picture(image_id, Variant.THUMB)
@@ -87,8 +94,9 @@ class ImageThumb(MethodView):
 @blueprint.route("/images/<uuid:image_id>-full")
 class ImageFull(MethodView):
     @blueprint.response(200, BYTES, content_type=WEBP, headers=TAG_HEADERS)
+    @blueprint.doc(responses=FOR_GENERATORS)
     @blueprint.alt_response(304, description=UNCHANGED)
-    @blueprint.problems(NOT_SHOWN)
+    @blueprint.problems(*NOT_SHOWN)
     def get(self, image_id: UUID) -> Response:
         """Show an image as large as fits 500x500"""
         return _picture(image_id, Variant.FULL)

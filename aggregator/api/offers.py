@@ -9,6 +9,7 @@ from flask.views import MethodView
 
 from aggregator.api.parsing import Blueprint
 from aggregator.api.responses import PAGE_HEADERS, TAG_HEADERS, UNCHANGED, page_response, tagged
+from aggregator.errors import NotFound
 from aggregator.schemas.offers import OfferSchema, OffersQuerySchema, ProductOffersQuerySchema
 from aggregator.services import offer_reads
 
@@ -20,7 +21,7 @@ class ProductOffers(MethodView):
     @blueprint.arguments(ProductOffersQuerySchema, location="query")
     @blueprint.response(200, OfferSchema(many=True), headers=PAGE_HEADERS)
     @blueprint.alt_response(304, description=UNCHANGED)
-    @blueprint.problems({404: "No such product"})
+    @blueprint.problems(NotFound)
     def get(self, query: dict[str, Any], product_id: UUID) -> Response:
         """List the offers of a product"""
         return page_response(partial(offer_reads.page_of_product, product_id), query)
@@ -30,7 +31,7 @@ class ProductOffers(MethodView):
 class ProductOffer(MethodView):
     @blueprint.response(200, OfferSchema, headers=TAG_HEADERS)
     @blueprint.alt_response(304, description=UNCHANGED)
-    @blueprint.problems({404: "No such offer of this product"})
+    @blueprint.problems(NotFound)
     def get(self, product_id: UUID, offer_id: str) -> Response:
         """Show an offer of a product, open or closed"""
         return tagged(offer_reads.find(offer_id, product_id))
@@ -50,7 +51,7 @@ class Offers(MethodView):
 class Offer(MethodView):
     @blueprint.response(200, OfferSchema, headers=TAG_HEADERS)
     @blueprint.alt_response(304, description=UNCHANGED)
-    @blueprint.problems({404: "No such offer"})
+    @blueprint.problems(NotFound)
     def get(self, offer_id: str) -> Response:
         """Show an offer, open or closed"""
         return tagged(offer_reads.find(offer_id))

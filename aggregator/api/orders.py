@@ -6,6 +6,7 @@ from uuid import UUID
 from flask import Response
 from flask.views import MethodView
 
+from aggregator import errors
 from aggregator.api.parsing import Blueprint
 from aggregator.api.requests import request_key
 from aggregator.api.responses import (
@@ -36,12 +37,13 @@ from aggregator.services.orders import Purchase, Revision
 URL = "/api/v1/orders"
 blueprint = Blueprint("orders", __name__, url_prefix="/api/v1", description="What has been ordered.")
 
-NOT_PLACED = {
-    409: "There is not enough of something, errors.items says what is left; or the total is another, errors.total is it"
-}
-NOT_THERE = {404: "There is no such order, or it is somebody else's"}
+NOT_PLACED = (errors.InsufficientStock, errors.TotalChanged, errors.ReferenceGone)
+NOT_CHANGED = (
+    *(errors.NotFound, errors.OwnerRequired, errors.Forbidden, errors.OrderNotEditable),
+    *(errors.StatusNotPossible, errors.StockLimit),
+)
 ON_ONE = {
-    name: {"parameters": {"order_id": "$response.body#/id"}} for name in ("getOrder", "patchOrder", "postOrderCancel")
+    name: {"parameters": {"order_id": "$response.body#/id"}} for name in ("get_order", "update_order", "cancel_order")
 }
 
 
@@ -50,7 +52,7 @@ class CartCheckout(MethodView):
     @blueprint.arguments(CheckoutSchema, required=False)
     @blueprint.arguments(IdempotencySchema, location="headers")
     @blueprint.response(201, OrderSchema, headers=CREATED_HEADERS)
-    @blueprint.problems(NOT_PLACED)
+    @blueprint.problems(errors.CartEmpty, *NOT_PLACED)
     @blueprint.links(201, ON_ONE)
     def post(self, fields: dict[str, Any], headers: dict[str, str]) -> Response:
         """Order what is in your cart
@@ -73,7 +75,7 @@ class Orders(MethodView):
     @blueprint.arguments(OrderInputSchema)
     @blueprint.arguments(IdempotencySchema, location="headers")
     @blueprint.response(201, OrderSchema, headers=CREATED_HEADERS)
-    @blueprint.problems(NOT_PLACED)
+    @blueprint.problems(*NOT_PLACED)
     @blueprint.links(201, ON_ONE)
     def post(self, fields: dict[str, Any], headers: dict[str, str]) -> Response:
         """Order some products, past your cart
@@ -87,18 +89,14 @@ class Orders(MethodView):
 class Order(MethodView):
     @blueprint.response(200, OrderSchema, headers=TAG_HEADERS)
     @blueprint.alt_response(304, description=UNCHANGED)
-    @blueprint.problems(NOT_THERE)
+    @blueprint.problems(errors.NotFound)
     def get(self, order_id: UUID) -> Response:
         """Show an order of yours; as an admin, anybody's"""
         return tagged(order_reads.find(_only_of(), order_id))
 
     @blueprint.arguments(OrderPatchSchema)
     @blueprint.response(200, OrderSchema)
-    @blueprint.problems(
-        NOT_THERE
-        | {403: "Items are changed by whose order it is, the status by admins"}
-        | {409: "It does not go with the status of the order, or there is not enough of something"}
-    )
+    @blueprint.problems(*NOT_CHANGED, *NOT_PLACED)
     def patch(self, fields: dict[str, Any], order_id: UUID) -> Response:
         """Change what is in an order of yours while it is placed; as an admin, move an order on
 
@@ -115,7 +113,7 @@ class Order(MethodView):
 @blueprint.route("/orders/<uuid:order_id>/cancel")
 class OrderCancel(MethodView):
     @blueprint.response(200, OrderSchema)
-    @blueprint.problems(NOT_THERE | {409: "It is cancelled already, or has been shipped"})
+    @blueprint.problems(errors.NotFound, errors.StatusNotPossible, errors.StockLimit)
     def post(self, order_id: UUID) -> Response:
         """Cancel an order; what it took from the stock is given back"""
         by = principal()

@@ -5,33 +5,25 @@ from typing import Any, TypeVar
 
 from flask import Request
 from flask_smorest import Blueprint as SmorestBlueprint
-from marshmallow import RAISE, ValidationError
+from marshmallow import RAISE, Schema, ValidationError
 from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import BadRequest, HTTPException, UnsupportedMediaType
 
-from aggregator.api.problems import PROBLEM_JSON, ProblemSchema
-from aggregator.auth import MAY_CALL, Who, operation_id
+from aggregator import errors
+from aggregator.errors import ProblemError
 from aggregator.literals import RepeatedKey, json_value
+from aggregator.operations import MAY_CALL, Who, operation_id
+from aggregator.schemas.headers import IdempotencySchema, IfMatchSchema
+from aggregator.schemas.paging import ListQuerySchema
 
-PROBLEM_SCHEMA = "#/components/schemas/Problem"
 SECURITY_SCHEME = "bearerAuth"
-BODY_PROBLEMS = {
-    "json": {
-        400: "The body is no JSON",
-        413: "The body is too large",
-        415: "The body is not called JSON, or is compressed",
-    },
-    "files": {
-        400: "The body cannot be read",
-        413: "The body, or the file in it, is too large",
-        415: "The body is no form, or the file in it is of another kind",
-    },
-}
-_RETRY_AFTER = {"Retry-After": {"description": "Seconds to wait.", "required": True, "schema": {"type": "integer"}}}
-PROBLEM_HEADERS = {
-    401: {"WWW-Authenticate": {"description": "RFC 6750's.", "required": True, "schema": {"type": "string"}}},
-    429: _RETRY_AFTER,
-    503: _RETRY_AFTER,
+PROBLEMS = "x-problems"  # in the document, until document/ makes responses of it
+TOKEN_PROBLEMS = (errors.Unauthorized, errors.TokenExpired, errors.TokenInvalid, errors.TokenRevoked)
+OF_A_BODY = (errors.Malformed, errors.TooLarge, errors.Unsupported)
+OF_SCHEMAS: dict[type[Schema], tuple[type[ProblemError], ...]] = {
+    ListQuerySchema: (errors.InvalidCursor,),
+    IdempotencySchema: (errors.KeyReused, errors.InProgress),
+    IfMatchSchema: (errors.EditedMeanwhile,),
 }
 
 
@@ -123,17 +115,17 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 
 class Blueprint(SmorestBlueprint):  # type: ignore[misc]
-    """flask-smorest's, with the strict parser and an operationId for each operation, such as getProduct."""
+    """flask-smorest's, with the strict parser and an operationId for each operation, such as get_product."""
 
     ARGUMENTS_PARSER = StrictParser()
 
     def arguments(self, schema: Any, *, location: str = "json", **kwargs: Any) -> Callable[[View], View]:
-        """flask-smorest's; of a body it also documents how it cannot be read."""
+        """flask-smorest's; it also documents the problems that come with such arguments."""
         schema = schema() if isinstance(schema, type) else schema  # once, and not for each request
         decorator: Callable[[View], View] = super().arguments(schema, location=location, **kwargs)
-        if location not in BODY_PROBLEMS:
-            return decorator
-        return lambda view: decorator(self.problems(BODY_PROBLEMS[location])(view))
+        raised = [errors.ValidationFailed, *(OF_A_BODY if location in ("json", "files") else ())]
+        raised += [error for kind, several in OF_SCHEMAS.items() if isinstance(schema, kind) for error in several]
+        return lambda view: decorator(self.problems(*raised)(view))
 
     def alt_response(self, status_code: Any, *args: Any, **kwargs: Any) -> Callable[[View], View]:
         """flask-smorest's; but what is only documented is not gone through with each call."""
@@ -145,21 +137,15 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc]
 
         return document
 
-    def problems(self, descriptions: Mapping[int, str]) -> Callable[[View], View]:
-        """Document the statuses with which a view may answer instead, and why."""
+    def problems(self, *raised: type[ProblemError]) -> Callable[[View], View]:
+        """Document the problems with which a view may answer instead; those of its arguments are known."""
+        decorator = self.doc(**{PROBLEMS: {error.code: True for error in raised}})
 
-        def decorator(view: View) -> View:
-            for status, description in descriptions.items():
-                view = self.alt_response(
-                    status,
-                    schema=ProblemSchema,
-                    content_type=PROBLEM_JSON,
-                    description=description,
-                    headers=PROBLEM_HEADERS.get(status),
-                )(view)
+        def document(view: View) -> View:
+            view._apidoc = decorator(view)._apidoc  # type: ignore[attr-defined] # as in alt_response()
             return view
 
-        return decorator
+        return document
 
     def links(self, status: int, links: Mapping[str, Mapping[str, Any]]) -> Callable[[View], View]:
         """Document where an answer leads: operations by their ids, and what of the answer they take."""
@@ -173,17 +159,8 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc]
             if method != "parameters":
                 manual = operation.setdefault("manual_doc", {})
                 manual["operationId"] = operation_id(method, endpoint)
-                security, responses = _access(manual["operationId"])
-                manual["security"] = security
-                manual["responses"] = manual.get("responses", {}) | responses
-
-
-def _access(operation: str) -> tuple[list[dict[str, Any]], dict[int, Any]]:
-    """What the document says of whom an operation is for, and how it answers others."""
-    who = MAY_CALL[operation]  # what is not in there cannot be documented
-    if who is Who.EVERYBODY:
-        return [], {}
-    content = {PROBLEM_JSON: {"schema": {"$ref": PROBLEM_SCHEMA}}}
-    unknown = {"description": "No token, or none that is good", "headers": PROBLEM_HEADERS[401], "content": content}
-    refused = {"description": "Not for your role", "content": content}
-    return [{SECURITY_SCHEME: []}], {401: unknown} | ({403: refused} if who is Who.ADMIN else {})
+                who = MAY_CALL[manual["operationId"]]  # what is not in there cannot be documented
+                manual["security"] = [] if who is Who.EVERYBODY else [{SECURITY_SCHEME: []}]
+                raised = [*(TOKEN_PROBLEMS if who is not Who.EVERYBODY else ())]
+                raised += [errors.Forbidden] if who is Who.ADMIN else []
+                manual[PROBLEMS] = manual.get(PROBLEMS, {}) | {error.code: True for error in raised}

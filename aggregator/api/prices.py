@@ -9,6 +9,7 @@ from flask.views import MethodView
 from aggregator.api.parsing import Blueprint
 from aggregator.api.responses import TAG_HEADERS, UNCHANGED, tagged
 from aggregator.clock import utcnow
+from aggregator.errors import NotFound, TooManyPoints
 from aggregator.schemas.prices import (
     HistoryQuerySchema,
     HistorySchema,
@@ -46,7 +47,7 @@ class ProductPriceHistory(MethodView):
     @blueprint.arguments(HistoryQuerySchema, location="query")
     @blueprint.response(200, HistorySchema, headers=TAG_HEADERS)
     @blueprint.alt_response(304, description=UNCHANGED)
-    @blueprint.problems({404: "No such product"})
+    @blueprint.problems(NotFound, TooManyPoints)
     def get(self, query: dict[str, Any], product_id: UUID) -> Response:
         """Show the history of a product's lowest price"""
         return _history(_of_product(product_id), query)
@@ -57,7 +58,7 @@ class ProductPriceTrend(MethodView):
     @blueprint.arguments(PeriodQuerySchema, location="query")
     @blueprint.response(200, TrendSchema, headers=TAG_HEADERS)
     @blueprint.alt_response(304, description=UNCHANGED)
-    @blueprint.problems({404: "No such product"})
+    @blueprint.problems(NotFound)
     def get(self, query: dict[str, Any], product_id: UUID) -> Response:
         """Show how a product's lowest price went"""
         return _trend(_of_product(product_id), query)
@@ -67,7 +68,7 @@ class ProductPriceTrend(MethodView):
 class ProductPriceInsights(MethodView):
     @blueprint.response(200, InsightsSchema, headers=TAG_HEADERS)
     @blueprint.alt_response(304, description=UNCHANGED)
-    @blueprint.problems({404: "No such product"})
+    @blueprint.problems(NotFound)
     def get(self, product_id: UUID) -> Response:
         """Show how a product's price stands to those it has had"""
         return tagged(price_insights.insights(product_id, utcnow()))
@@ -78,7 +79,7 @@ class OfferPriceHistory(MethodView):
     @blueprint.arguments(HistoryQuerySchema, location="query")
     @blueprint.response(200, HistorySchema, headers=TAG_HEADERS)
     @blueprint.alt_response(304, description=UNCHANGED)
-    @blueprint.problems({404: "No such offer of this product"})
+    @blueprint.problems(NotFound, TooManyPoints)
     def get(self, query: dict[str, Any], product_id: UUID, offer_id: str) -> Response:
         """Show the history of an offer's price"""
         return _history(_of_offer(product_id, offer_id), query)
@@ -89,7 +90,7 @@ class OfferPriceTrend(MethodView):
     @blueprint.arguments(PeriodQuerySchema, location="query")
     @blueprint.response(200, TrendSchema, headers=TAG_HEADERS)
     @blueprint.alt_response(304, description=UNCHANGED)
-    @blueprint.problems({404: "No such offer of this product"})
+    @blueprint.problems(NotFound)
     def get(self, query: dict[str, Any], product_id: UUID, offer_id: str) -> Response:
         """Show how an offer's price went"""
         return _trend(_of_offer(product_id, offer_id), query)

@@ -1,6 +1,8 @@
 """Every error in one shape, RFC 9457 application/problem+json; problem_types.py says what each of them becomes."""
 
+import json
 from collections.abc import Callable
+from copy import deepcopy
 from math import ceil
 from threading import RLock
 from typing import Any
@@ -38,11 +40,16 @@ log = structlog.get_logger(__name__)
 class ProblemSchema(ma.Schema):
     """What went wrong; errors names the fields of the request, where it is about those."""
 
-    type = ma.fields.String(required=True)
-    title = ma.fields.String(required=True)
-    status = ma.fields.Integer(required=True)
-    code = ma.fields.String(required=True)
-    detail = ma.fields.String(required=True)
+    type = ma.fields.String(
+        required=True, metadata={"format": "uri-reference", "description": "Where the page about it is, on this host."}
+    )
+    title = ma.fields.String(required=True, metadata={"description": "The type in short."})
+    status = ma.fields.Integer(required=True, metadata={"description": "The status of the answer."})
+    code = ma.fields.String(
+        required=True,
+        metadata={"description": "Which problem it is, for programs. It never changes; more may be added."},
+    )
+    detail = ma.fields.String(required=True, metadata={"description": "What went wrong, for people."})
     request_id = ma.fields.String(required=True)
     errors = ma.fields.Dict()
 
@@ -55,9 +62,11 @@ class ProblemApi(Api):  # type: ignore[misc] # flask-smorest has no types
 
     ERROR_SCHEMA = ProblemSchema
 
-    def __init__(self, app: Flask) -> None:
+    def __init__(self, app: Flask, complete: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
         self._unwritten: list[Callable[[], None]] = []  # parts of the document
         self._writing = RLock()
+        self._complete = complete
+        self._document_text: str | None = None
         super().__init__(app)
 
     def register_blueprint(self, blueprint: Blueprint) -> None:
@@ -72,15 +81,33 @@ class ProblemApi(Api):  # type: ignore[misc] # flask-smorest has no types
         with self._writing:
             while self._unwritten:
                 self._unwritten.pop(0)()
+            assert self._spec is not None
             return self._spec
 
     @spec.setter
-    def spec(self, spec: APISpec) -> None:
+    def spec(self, spec: APISpec | None) -> None:
+        if spec is not None:
+            written = spec.to_dict
+            # What `flask openapi` writes is complete, too.
+            spec.to_dict = lambda: self._complete(deepcopy(written()))  # type: ignore[method-assign]
         self._spec = spec
+
+    @property
+    def document_text(self) -> str:
+        """The document as it is served: written once, and kept."""
+        with self._writing:
+            if self._document_text is None:
+                self._document_text = json.dumps(self.spec.to_dict(), separators=(",", ":"))
+            return self._document_text
+
+    def _openapi_json(self) -> Response:
+        response = Response(self.document_text, mimetype="application/json")
+        response.cache_control.no_cache = True
+        response.add_etag()
+        return response.make_conditional(request)  # type: ignore[return-value] # it is itself
 
     def _document(self, blueprint: Blueprint) -> None:
         blueprint.register_views_in_doc(self, self._app, self.spec, name=blueprint.name, parameters=None)
-        self.spec.tag({"name": blueprint.name, "description": blueprint.description})
 
     def _register_responses(self) -> None:
         self._unwritten.append(self._document_responses)

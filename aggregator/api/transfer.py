@@ -16,7 +16,7 @@ from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMe
 
 from aggregator.api.parsing import Blueprint, content_coding
 from aggregator.clock import utcnow
-from aggregator.errors import ImportRejected, UnreadableImport, UsageError
+from aggregator.errors import ImportRejected, Malformed, TooLarge, UnreadableImport, Unsupported, UsageError
 from aggregator.flows import imports
 from aggregator.schemas.transfer import ExportQuerySchema, ImportQuerySchema, ImportReportSchema
 from aggregator.services import export, product_files
@@ -34,11 +34,7 @@ FORMS = {
     "text/tab-separated-values": Form.TSV,
     **dict.fromkeys((JSON_LINES, "application/jsonl", "application/json-lines"), Form.JSON_LINES),
 }
-PROBLEMS = {
-    400: "The body cannot be read",
-    413: "The body is too large",
-    415: "The body is called neither CSV nor JSON lines, or its charset is not known, or it is compressed otherwise",
-}
+PROBLEMS = (Malformed, TooLarge, Unsupported, UnreadableImport, ImportRejected)
 FILE = {"schema": {"type": "string"}}
 
 
@@ -46,7 +42,7 @@ FILE = {"schema": {"type": "string"}}
 class Import(MethodView):
     @blueprint.arguments(ImportQuerySchema, location="query")
     @blueprint.response(200, ImportReportSchema)
-    @blueprint.problems(PROBLEMS)
+    @blueprint.problems(*PROBLEMS)
     @blueprint.doc(requestBody={"required": True, "content": {CSV: FILE, JSON_LINES: FILE}})
     def post(self, query: dict[str, bool]) -> dict[str, Any]:
         """Add products, or change those there are, by id or by name

@@ -7,6 +7,7 @@ from uuid import UUID
 from flask import Response, url_for
 from flask.views import MethodView
 
+from aggregator import errors
 from aggregator.api.parsing import Blueprint
 from aggregator.api.responses import (
     CREATED_HEADERS,
@@ -34,9 +35,7 @@ from aggregator.schemas.webhooks import (
 from aggregator.services import webhook_reads, webhooks
 
 blueprint = Blueprint("webhooks", __name__, url_prefix="/api/v1", description="To be told of what happens.")
-NO_WEBHOOK = {404: "You have no such webhook"}
 THE_DELIVERY = {"parameters": {"webhook_id": "$response.body#/webhook_id", "delivery_id": "$response.body#/id"}}
-NO_DELIVERY = {404: "There is no such delivery to a webhook of yours"}
 
 
 @blueprint.route("/webhooks")
@@ -50,8 +49,8 @@ class Webhooks(MethodView):
 
     @blueprint.arguments(WebhookFieldsSchema)
     @blueprint.response(201, NewWebhookSchema, headers={"Location": CREATED_HEADERS["Location"]})
-    @blueprint.links(201, {"postWebhookTest": {"parameters": {"webhook_id": "$response.body#/id"}}})
-    @blueprint.problems({409: "You have as many as you may have"})
+    @blueprint.links(201, {"send_test_webhook": {"parameters": {"webhook_id": "$response.body#/id"}}})
+    @blueprint.problems(errors.LimitReached, errors.WebhookRefused)
     def post(self, fields: dict[str, Any]) -> Response:
         """Be told of events at a URL
 
@@ -69,14 +68,14 @@ class Webhooks(MethodView):
 class Webhook(MethodView):
     @blueprint.response(200, WebhookSchema, headers=TAG_HEADERS)
     @blueprint.alt_response(304, description=UNCHANGED)
-    @blueprint.problems(NO_WEBHOOK)
+    @blueprint.problems(errors.NotFound)
     def get(self, webhook_id: UUID) -> Response:
         """Show a webhook of yours"""
         return tagged(webhook_reads.find(principal().user_id, webhook_id))
 
     @blueprint.arguments(WebhookPatchSchema)
     @blueprint.response(200, WebhookSchema)
-    @blueprint.problems(NO_WEBHOOK)
+    @blueprint.problems(errors.NotFound, errors.WebhookRefused)
     def patch(self, fields: dict[str, Any], webhook_id: UUID) -> Response:
         """Change a webhook: its URL, its events, or whether it is enabled"""
         user_id = principal().user_id
@@ -84,7 +83,7 @@ class Webhook(MethodView):
         return json_response(webhook_reads.find(user_id, webhook_id))
 
     @blueprint.response(204)
-    @blueprint.problems(NO_WEBHOOK)
+    @blueprint.problems(errors.NotFound)
     def delete(self, webhook_id: UUID) -> None:
         """Delete a webhook, and the log of what was sent there"""
         user_id = principal().user_id
@@ -94,7 +93,7 @@ class Webhook(MethodView):
 @blueprint.route("/webhooks/<uuid:webhook_id>/rotate-secret")
 class WebhookRotateSecret(MethodView):
     @blueprint.response(200, NewWebhookSchema)
-    @blueprint.problems(NO_WEBHOOK)
+    @blueprint.problems(errors.NotFound)
     def post(self, webhook_id: UUID) -> Response:
         """Get another secret
 
@@ -108,8 +107,8 @@ class WebhookRotateSecret(MethodView):
 @blueprint.route("/webhooks/<uuid:webhook_id>/test")
 class WebhookTest(MethodView):
     @blueprint.response(202, DeliveryWithDataSchema)
-    @blueprint.links(202, {"postWebhookRedeliver": THE_DELIVERY})
-    @blueprint.problems(NO_WEBHOOK | {409: "It is disabled, or the last test is still under way"})
+    @blueprint.links(202, {"redeliver_webhook": THE_DELIVERY})
+    @blueprint.problems(errors.NotFound, errors.WebhookDisabled, errors.LastTestPending)
     def post(self, webhook_id: UUID) -> Response:
         """Have a message of type `webhook.test` sent"""
         user_id = principal().user_id
@@ -122,7 +121,7 @@ class WebhookDeliveries(MethodView):
     @blueprint.arguments(DeliveriesQuerySchema, location="query")
     @blueprint.response(200, DeliverySchema(many=True), headers=PAGE_HEADERS)
     @blueprint.alt_response(304, description=UNCHANGED)
-    @blueprint.problems(NO_WEBHOOK)
+    @blueprint.problems(errors.NotFound)
     def get(self, query: dict[str, Any], webhook_id: UUID) -> Response:
         """List what was sent to a webhook in the last 30 days, the newest first"""
         return page_response(partial(webhook_reads.deliveries, principal().user_id, webhook_id), query)
@@ -131,9 +130,9 @@ class WebhookDeliveries(MethodView):
 @blueprint.route("/webhooks/<uuid:webhook_id>/deliveries/<uuid:delivery_id>")
 class WebhookDelivery(MethodView):
     @blueprint.response(200, DeliveryWithDataSchema, headers=TAG_HEADERS)
-    @blueprint.links(200, {"postWebhookRedeliver": THE_DELIVERY})
+    @blueprint.links(200, {"redeliver_webhook": THE_DELIVERY})
     @blueprint.alt_response(304, description=UNCHANGED)
-    @blueprint.problems(NO_DELIVERY)
+    @blueprint.problems(errors.NotFound)
     def get(self, webhook_id: UUID, delivery_id: UUID) -> Response:
         """Show a message, and what has become of it"""
         return tagged(webhook_reads.delivery(principal().user_id, webhook_id, delivery_id))
@@ -142,7 +141,7 @@ class WebhookDelivery(MethodView):
 @blueprint.route("/webhooks/<uuid:webhook_id>/deliveries/<uuid:delivery_id>/redeliver")
 class WebhookRedeliver(MethodView):
     @blueprint.response(202, DeliveryWithDataSchema)
-    @blueprint.problems(NO_DELIVERY | {409: "The webhook is disabled"})
+    @blueprint.problems(errors.NotFound, errors.WebhookDisabled)
     def post(self, webhook_id: UUID, delivery_id: UUID) -> Response:
         """Have a message sent again, with the same `webhook-id`"""
         user_id = principal().user_id

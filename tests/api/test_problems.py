@@ -8,13 +8,15 @@ from aggregator import errors
 from aggregator.models import Product
 from aggregator.services import catalog_list
 from tests.builders import create, edit, make_product
+from tests.documented import DocumentedClient
 
 NOT_THERE = "/api/v1/products/00000000-0000-0000-0000-00000000000a"
 
 
 @pytest.fixture
 def fail(monkeypatch):
-    """Let the list of products raise something."""
+    """Let the list of products raise something, whether it is documented or not."""
+    monkeypatch.setattr(DocumentedClient, "documented", False)
 
     def fail(error: Exception) -> None:
         def page(*args: object, **kwargs: object) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from tests.house.modules import MODULES, PACKAGE, layer_of, named, nodes_of
 
 FOUNDATION = {"clock", "errors", "literals", "models", "database", "outages", "probing", "reading", "troubles"}
+WEB = FOUNDATION | {"auth", "clients", "extensions", "flows", "operations", "problem_types", "schemas", "services"}
 MAY_IMPORT = {
     "clock": set(),
     "errors": set(),
@@ -29,9 +30,11 @@ MAY_IMPORT = {
     "services": FOUNDATION | {"clients", "plain_text", "sql"},
     "flows": FOUNDATION | {"clients", "plain_text", "services"},
     "extensions": {"clients", "config", "flows"},
-    "schemas": {"clock", "literals", "models"},
-    "auth": FOUNDATION | {"extensions", "services"},
-    "api": FOUNDATION | {"auth", "clients", "extensions", "flows", "problem_types", "schemas", "services"},
+    "schemas": {"clock", "models"},
+    "operations": {"models"},
+    "auth": FOUNDATION | {"extensions", "operations", "services"},
+    "api": FOUNDATION
+    | {"auth", "clients", "extensions", "flows", "operations", "problem_types", "schemas", "services"},
     "pages": FOUNDATION | {"auth", "clients", "extensions", "flows", "problem_types", "schemas", "services"},
     "jobs": FOUNDATION | {"clients", "extensions", "flows", "logs", "services"},
     "cli": FOUNDATION | {"clients", "plain_text", "config", "extensions", "flows", "jobs", "sandbox", "services"},

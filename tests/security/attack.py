@@ -16,8 +16,8 @@ from schemathesis.engine import StopReason, events, from_schema
 from schemathesis.engine.recorder import ScenarioRecorder
 from schemathesis.wfc.escalation import EscalatingAuthProvider
 
-from aggregator.auth import MAY_CALL, Who
 from aggregator.models import Role, User
+from aggregator.operations import MAY_CALL, Who
 from aggregator.services.passwords import hashed
 from tests.builders import LONG_AGO, bearer, edit, make_offer, make_product, make_user, sign_in
 from tests.security.belongings import Belongings
@@ -70,7 +70,7 @@ class Person:
     def get(self, case: Case, context: AuthContext) -> str:
         edit(self.app, User, User.id == self.id, **self.always)
         tokens = sign_in(self.app, self.id)
-        return str(tokens["refresh_token" if operation_of(case) == "postRefresh" else "access_token"])
+        return str(tokens["refresh_token" if operation_of(case) == "refresh_tokens" else "access_token"])
 
     def set(self, case: Case, data: str, context: AuthContext) -> None:
         case.headers.update(bearer(data))
@@ -168,9 +168,9 @@ def _sensible(case: Case, number: int) -> Case:
     if key := case.headers.get("Idempotency-Key"):
         # An old one brings back an old answer, about a product that may have been deleted since.
         case.headers["Idempotency-Key"] = f"{key[:200]}{number}"
-    if isinstance(case.body, dict) and operation_of(case) != "postLogin":
+    if isinstance(case.body, dict) and operation_of(case) != "login":
         body = {name: _fresh(value, number) for name, value in case.body.items()}
-        if operation_of(case) == "patchMe" and not body.keys().isdisjoint({"password", "current_password"}):
+        if operation_of(case) == "update_me" and not body.keys().isdisjoint({"password", "current_password"}):
             body = {"password": PASSWORD} | body | {"current_password": PASSWORD}
         case.body = body
     return case

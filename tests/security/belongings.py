@@ -39,7 +39,7 @@ from tests.builders import (
 from tests.pictures import picture
 from tests.security.excuses import operation_of
 
-IN_CART = {"putCartItem", "patchCartItem", "deleteCartItem"}  # the product is a line of the cart
+IN_CART = {"set_cart_item", "update_cart_item", "delete_cart_item"}  # the product is a line of the cart
 # What an alert of a kind may have that others may not, and needs.
 OF_KIND = {"below": {"target": 1_000}, "change": {"percent": 5, "direction": "both"}}
 OF_KIND |= {"new_low": {"days": 30}, "new_high": {"days": 30}}
@@ -57,19 +57,19 @@ class Belongings:
         operation = operation_of(case)
         for place in (case.path_parameters, case.query):
             place.update({name: str(self._id(operation, name)) for name in place if name in self._makers})
-        if operation == "postProductImages":
+        if operation == "create_product_image":
             case.body = {"image": picture()}
-        elif operation == "postImport":
+        elif operation == "import_products":
             row = {"name": f"Imported {number}", "description": "Warm"}
             csv = "\n".join(",".join(line) for line in (row.keys(), row.values()))
             case.body = csv if case.media_type == "text/csv" else json.dumps(row)
         elif isinstance(case.body, dict):
             case.body = self._body(operation, case.body)
-        if operation == "postCartCheckout":
+        if operation == "checkout":
             self._line()  # there is something in the cart
 
     def _body(self, operation: str, body: dict[str, Any]) -> dict[str, Any]:
-        if operation == "postAlerts":
+        if operation == "create_alert":
             body = _alert_body(body)
         real = {name: str(self._id(operation, name)) for name in body if name in self._makers and body[name]}
         if items := body.get("items"):
@@ -81,7 +81,7 @@ class Belongings:
     def _id(self, operation: str, name: str) -> UUID | str:
         if name == "product_id" and operation in IN_CART:
             return self._line()
-        if operation == "deleteCategory":
+        if operation == "delete_category":
             return make_category(self.app)  # nothing is in it
         return self._makers[name]()
 

@@ -13,7 +13,7 @@ from aggregator.clients.addresses import NOT_A_URL, NOT_HTTPS, NOT_PUBLIC
 from aggregator.models import AlertKind
 
 Excuse = Callable[[Failure, Case, Response], bool]
-PRICES = "get.*Price(History|Trend)"
+PRICES = "get_.*_price_(history|trend)"
 
 
 def operation_of(case: Case) -> str:
@@ -58,13 +58,13 @@ def _sorted_twice(failure: Failure, case: Case, response: Response) -> bool:
 
 
 def _before_1970(failure: Failure, case: Case, response: Response) -> bool:
-    if not refused(f"{PRICES}|getOrders", "Must not be before 1970.")(failure, case, response):
+    if not refused(f"{PRICES}|list_orders", "Must not be before 1970.")(failure, case, response):
         return False
     return all(str(case.query[name])[:4] <= "1970" for name in response.json()["errors"]["query"])
 
 
 def _good_form(failure: Failure, case: Case, response: Response) -> bool:
-    if not isinstance(failure, AcceptedNegativeData) or operation_of(case) != "postProductImages":
+    if not isinstance(failure, AcceptedNegativeData) or operation_of(case) != "create_product_image":
         return False
     form = response.request.body
     one_image = isinstance(form, bytes) and form.count(b"Content-Disposition:") == form.count(b'; name="image"; ') == 1
@@ -72,7 +72,7 @@ def _good_form(failure: Failure, case: Case, response: Response) -> bool:
 
 
 def _of_other_text(failure: Failure, case: Case, response: Response) -> bool:
-    if not isinstance(failure, RejectedPositiveData) or operation_of(case) != "postImport":
+    if not isinstance(failure, RejectedPositiveData) or operation_of(case) != "import_products":
         return False
     said = ("The first line has to name columns, ", "Nothing has been imported; see errors.")
     return response.status_code == 422 and str(response.json()["detail"]).startswith(said)
@@ -86,7 +86,7 @@ EXCUSES: dict[str, Excuse] = {
     "an If-Match that somebody made up names no version, and a 412 is what it is for": _of_no_version,
     "a pattern cannot say that no name may stand twice in a sort": _sorted_twice,
     "a cursor that somebody made up leads nowhere": refused(
-        "get(Products|Categories|ProductOffers|Offers|Users|Alerts|Webhooks|WebhookDeliveries|Orders)",
+        "list_(products|categories|product_offers|offers|users|alerts|webhooks|webhook_deliveries|orders)",
         "Not a cursor of this list, sorted like this.",
     ),
     "what a period says has to fit together, and a document cannot compare its parameters": refused(
@@ -96,21 +96,21 @@ EXCUSES: dict[str, Excuse] = {
     ),
     "moments are those from 1970 on, for which a document has nothing but words": _before_1970,
     "names are normalised, addresses parsed and passwords looked up: a pattern cannot say which will do": refused(
-        "postRegister|patchMe",
+        "register|update_me",
         "Must have 3 to 80 letters, digits, dots, hyphens or underscores.",
         "Not an address.",
         "Is too common.",
         "Must not be the name or the address.",
     ),
     "a category is in another one that there is, and not in one of its own parts": refused(
-        "(post|put|patch)(Products?|Categor(y|ies))",
+        "(create|replace|update)_(product|category)",
         "There is no such category.",
         "It is a part of this category itself.",
         "The tree would be more than 10 categories deep.",
         "Small letters, digits and single hyphens, such as garden-chairs.",
     ),
     "an alert is for a product that there is, and what it can have and needs depends on its kind": refused(
-        "postAlerts|patchAlert",
+        "create_alert|update_alert",
         "An alert watches one product or one category: product_id, or category_id.",
         *(
             "There is no such product.",
@@ -123,11 +123,11 @@ EXCUSES: dict[str, Excuse] = {
         "Set by_mail, by_webhook or both.",
     ),
     "what is ordered has to be there, and no document can say what is": refused(
-        "postCartItems|postOrders|patchOrder|postCartCheckout",
+        "add_cart_item|create_order|update_order|checkout",
         *("There is no such product.", "No more than 1000 of one product.", "There is nothing in your cart."),
     ),
     "a pattern cannot say which names and addresses are in the public internet": refused(
-        "postWebhooks|patchWebhook", NOT_A_URL, NOT_HTTPS, NOT_PUBLIC, "The port must be 443."
+        "create_webhook|update_webhook", NOT_A_URL, NOT_HTTPS, NOT_PUBLIC, "The port must be 443."
     ),
     "the bad value was lost on the way into a form: what was sent is one image, and a good one": _good_form,
     "to a document a file of rows is any text, and few texts have rows that will do": _of_other_text,

@@ -35,84 +35,84 @@ OWNER_OR_ADMIN = outcomes(401, SERVED, 404, SERVED)
 ADMIN = outcomes(401, 403, 403, SERVED)
 
 MAY_CALL = {
-    "postRegister": EVERYBODY,
-    "postLogin": EVERYBODY,
-    "postRefresh": SIGNED_IN,
-    "postLogout": SIGNED_IN,
-    "getMe": SIGNED_IN,
-    "patchMe": SIGNED_IN,
-    "getUsers": ADMIN,
-    "getUser": ADMIN,
-    "patchUser": ADMIN,
-    "getProducts": EVERYBODY,
-    "postProducts": ADMIN,
-    "getProduct": EVERYBODY,
-    "putProduct": ADMIN,
-    "patchProduct": ADMIN,
-    "deleteProduct": ADMIN,
-    "getProductOffers": EVERYBODY,
-    "getProductPriceHistory": EVERYBODY,
-    "getProductPriceTrend": EVERYBODY,
-    "getProductPriceInsights": EVERYBODY,
-    "getOfferPriceHistory": EVERYBODY,
-    "getOfferPriceTrend": EVERYBODY,
-    "getProductOffer": EVERYBODY,
-    "getOffers": EVERYBODY,
-    "getOffer": EVERYBODY,
-    "postImport": ADMIN,
-    "getExport": ADMIN,
-    "getCategories": EVERYBODY,
-    "postCategories": ADMIN,
-    "getCategory": EVERYBODY,
-    "putCategory": ADMIN,
-    "patchCategory": ADMIN,
-    "deleteCategory": ADMIN,
-    "getProductImages": EVERYBODY,
-    "postProductImages": ADMIN,
-    "getImage": EVERYBODY,
-    "getImageThumb": EVERYBODY,
-    "getImageFull": EVERYBODY,
-    "patchImage": ADMIN,
-    "deleteImage": ADMIN,
-    "getChanges": EVERYBODY,
-    "getAlerts": SIGNED_IN,
-    "postAlerts": SIGNED_IN,
-    "getAlert": OWNER,
-    "patchAlert": OWNER,
-    "deleteAlert": OWNER,
-    "getCart": SIGNED_IN,
-    "deleteCart": SIGNED_IN,
-    "postCartItems": SIGNED_IN,
-    "putCartItem": OWNER,
-    "patchCartItem": OWNER,
-    "deleteCartItem": OWNER,
-    "postCartCheckout": outcomes(401, SERVED, 422, 422),  # there is nothing in the carts of the others
-    "getOrders": SIGNED_IN,
-    "postOrders": SIGNED_IN,
-    "getOrder": OWNER_OR_ADMIN,
-    "patchOrder": outcomes(401, SERVED, 404, 403),  # what is in an order, not even admins change
-    "postOrderCancel": OWNER_OR_ADMIN,
-    "getWebhooks": SIGNED_IN,
-    "postWebhooks": SIGNED_IN,
-    "getWebhook": OWNER,
-    "patchWebhook": OWNER,
-    "deleteWebhook": OWNER,
-    "postWebhookRotateSecret": OWNER,
-    "postWebhookTest": OWNER,
-    "getWebhookDeliveries": OWNER,
-    "getWebhookDelivery": OWNER,
-    "postWebhookRedeliver": OWNER,
-    "getHealthz": EVERYBODY,
-    "getReadyz": EVERYBODY,
-    "getStatus": EVERYBODY,
+    "register": EVERYBODY,
+    "login": EVERYBODY,
+    "refresh_tokens": SIGNED_IN,
+    "logout": SIGNED_IN,
+    "get_me": SIGNED_IN,
+    "update_me": SIGNED_IN,
+    "list_users": ADMIN,
+    "get_user": ADMIN,
+    "update_user": ADMIN,
+    "list_products": EVERYBODY,
+    "create_product": ADMIN,
+    "get_product": EVERYBODY,
+    "replace_product": ADMIN,
+    "update_product": ADMIN,
+    "delete_product": ADMIN,
+    "list_product_offers": EVERYBODY,
+    "get_product_price_history": EVERYBODY,
+    "get_product_price_trend": EVERYBODY,
+    "get_product_price_insights": EVERYBODY,
+    "get_offer_price_history": EVERYBODY,
+    "get_offer_price_trend": EVERYBODY,
+    "get_product_offer": EVERYBODY,
+    "list_offers": EVERYBODY,
+    "get_offer": EVERYBODY,
+    "import_products": ADMIN,
+    "export_products": ADMIN,
+    "list_categories": EVERYBODY,
+    "create_category": ADMIN,
+    "get_category": EVERYBODY,
+    "replace_category": ADMIN,
+    "update_category": ADMIN,
+    "delete_category": ADMIN,
+    "list_product_images": EVERYBODY,
+    "create_product_image": ADMIN,
+    "get_image": EVERYBODY,
+    "get_image_thumb": EVERYBODY,
+    "get_image_full": EVERYBODY,
+    "update_image": ADMIN,
+    "delete_image": ADMIN,
+    "list_changes": EVERYBODY,
+    "list_alerts": SIGNED_IN,
+    "create_alert": SIGNED_IN,
+    "get_alert": OWNER,
+    "update_alert": OWNER,
+    "delete_alert": OWNER,
+    "get_cart": SIGNED_IN,
+    "empty_cart": SIGNED_IN,
+    "add_cart_item": SIGNED_IN,
+    "set_cart_item": OWNER,
+    "update_cart_item": OWNER,
+    "delete_cart_item": OWNER,
+    "checkout": outcomes(401, SERVED, 422, 422),  # there is nothing in the carts of the others
+    "list_orders": SIGNED_IN,
+    "create_order": SIGNED_IN,
+    "get_order": OWNER_OR_ADMIN,
+    "update_order": outcomes(401, SERVED, 404, 403),  # what is in an order, not even admins change
+    "cancel_order": OWNER_OR_ADMIN,
+    "list_webhooks": SIGNED_IN,
+    "create_webhook": SIGNED_IN,
+    "get_webhook": OWNER,
+    "update_webhook": OWNER,
+    "delete_webhook": OWNER,
+    "rotate_webhook_secret": OWNER,
+    "send_test_webhook": OWNER,
+    "list_webhook_deliveries": OWNER,
+    "get_webhook_delivery": OWNER,
+    "redeliver_webhook": OWNER,
+    "get_healthz": EVERYBODY,
+    "get_readyz": EVERYBODY,
+    "get_status": EVERYBODY,
 }
 # Where they read the owner's name or address. Nobody else does, and they do nowhere else.
 READS_PRIVATE_DATA = {
     "owner": {
-        *("getMe", "patchMe", "getOrders", "postOrders", "getOrder", "patchOrder", "postOrderCancel"),
-        "postCartCheckout",
+        *("get_me", "update_me", "list_orders", "create_order", "get_order", "update_order", "cancel_order"),
+        "checkout",
     },
-    "admin": {"getUsers", "getUser", "patchUser", "getOrders", "getOrder", "postOrderCancel"},
+    "admin": {"list_users", "get_user", "update_user", "list_orders", "get_order", "cancel_order"},
 }
 # What is not in the document, and for everybody: pages, and the document itself.
 PAGES = {"/", "/docs", "/redoc", "/docs/assets/<name>", "/openapi.json"}
@@ -171,7 +171,7 @@ def answers(app: Flask, principal: str, head: bool = False) -> dict[str, tuple[W
         if head and operation.method != "GET":
             continue
         world, tokens = untouched if operation.method == "GET" else _world_of(app, principal)
-        token = tokens.get("refresh_token" if operation.id == "postRefresh" else "access_token")
+        token = tokens.get("refresh_token" if operation.id == "refresh_tokens" else "access_token")
         call = world.call(replace(operation, method="HEAD") if head else operation)
         found[operation.id] = (world, call.send(app.test_client(), token))
     return found
@@ -204,7 +204,7 @@ def test_the_document_says_the_same_of_who_may_call_what(app):
     assert {o.id for o in found if not o.needs_token} == {name for name in MAY_CALL if MAY_CALL[name] is EVERYBODY}
     assert {o.id for o in found if o.needs_token and "401" not in o.answers} == set()
     admins = {name for name in MAY_CALL if MAY_CALL[name] is ADMIN}
-    assert {o.id for o in found if "403" in o.answers} == admins | {"patchOrder"}  # of which each may change a part
+    assert {o.id for o in found if "403" in o.answers} == admins | {"update_order"}  # of which each may change a part
 
 
 @pytest.mark.parametrize("principal", PRINCIPALS)
@@ -248,7 +248,7 @@ class TestWhatATokenIsWorth:
         refused = {
             operation.id
             for operation in operations(app)
-            if operation.id not in ("postRefresh", "postLogout")
+            if operation.id not in ("refresh_tokens", "logout")
             and world.call(operation).send(app.test_client(), token).status_code == 403
         }
 
@@ -335,7 +335,7 @@ class TestBodies:
         world = make_world(app)
 
         for operation in operations(app):
-            if operation.id in ("postRegister", "patchMe"):
+            if operation.id in ("register", "update_me"):
                 token = world.tokens(world.another)["access_token"]
                 call = world.call(operation)
                 answer = call.send(app.test_client(), token, json=call.body | {"role": "admin"})

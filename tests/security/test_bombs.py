@@ -95,7 +95,7 @@ class Bombing:
 
     def _token(self, operation: Operation) -> str:
         self._tokens = self._tokens or self.world.tokens(self.world.admin)
-        return self._tokens["refresh_token" if operation.id == "postRefresh" else "access_token"]
+        return self._tokens["refresh_token" if operation.id == "refresh_tokens" else "access_token"]
 
     def other_than(self, *allowed: int) -> dict[str, set[Any]]:
         """What came of those that came to something else."""
@@ -246,7 +246,7 @@ class TestNames:
         bombing = Bombing(app)
 
         for operation in with_body(app):
-            if field in operation.body and operation.id != "postLogin":
+            if field in operation.body and operation.id != "login":
                 for text in texts:
                     call = bombing.world.call(operation)
                     answer = bombing.drop(text, call, json=call.body | {field: text})
@@ -256,7 +256,7 @@ class TestNames:
 
     def test_that_nobody_has_are_wrong_names_at_the_login(self, app):
         bombing = Bombing(app)
-        (login,) = (operation for operation in with_body(app) if operation.id == "postLogin")
+        (login,) = (operation for operation in with_body(app) if operation.id == "login")
 
         for text in NAMES + ADDRESSES:
             bombing.drop(text, bombing.world.call(login), json={"username": text, "password": "x" * 128})

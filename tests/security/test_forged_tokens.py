@@ -206,7 +206,7 @@ def genuine(world: World) -> dict[str, Genuine]:
         for kind, twin in (("access_token", "refresh_token"), ("refresh_token", "access_token"))
     )
     ids = [operation.id for operation in operations(world.app) if operation.needs_token]
-    return dict.fromkeys(ids, access) | {"postRefresh": refresh}
+    return dict.fromkeys(ids, access) | {"refresh_tokens": refresh}
 
 
 def answers(app: Flask, ways: Mapping[str, Bring]) -> dict[str, set[tuple[int, str]]]:
@@ -271,7 +271,7 @@ def test_the_scheme_may_be_written_in_any_case(app, scheme):
 
 
 def test_a_refresh_token_of_no_generation_is_refused(app):
-    good, statuses = genuine(admins_world(app))["postRefresh"], {}
+    good, statuses = genuine(admins_world(app))["refresh_tokens"], {}
 
     for generation in (None, "x", "", "1e3", [], {}, -1, 2, 2**70, float("inf"), float("nan")):
         token = good.claiming(generation=generation)

@@ -18,7 +18,7 @@ HSTS = "Strict-Transport-Security"
 SHOP, LOCAL = "https://shop.example.com", "http://localhost:3000"
 PAGES = ("/", "/docs", "/redoc", "/docs/assets/swagger-ui.css", "/openapi.json", "/nowhere", "/api/v1/nowhere")
 # What never changes: there is one, or there is none.
-PICTURES, FOREVER = {"getImageThumb", "getImageFull"}, "public, max-age=31536000, immutable"
+PICTURES, FOREVER = {"get_image_thumb", "get_image_full"}, "public, max-age=31536000, immutable"
 # None of them is one of the two.
 LOOKALIKES = [
     "https://shop.example.com.attacker.example",
@@ -53,7 +53,7 @@ LOOKALIKES = [
 def token_for(world: World, operation: Operation) -> str:
     """A token of an admin's, of the kind that an operation takes."""
     tokens = world.tokens(world.admin)
-    return str(tokens["refresh_token" if operation.id == "postRefresh" else "access_token"])
+    return str(tokens["refresh_token" if operation.id == "refresh_tokens" else "access_token"])
 
 
 # Every way in which a call may come to something. The good one comes last: it changes things.
@@ -162,7 +162,7 @@ class TestCaches:
 
     def test_are_not_given_a_304_for_what_somebody_else_may_read(self, app):
         world = admins_world(app)
-        (me,) = (world.call(operation) for operation in operations(app) if operation.id == "getMe")
+        (me,) = (world.call(operation) for operation in operations(app) if operation.id == "get_me")
         token = world.tokens(world.owner)["access_token"]
         edit(app, User, User.id == world.owner, active=False)
 

@@ -106,35 +106,35 @@ QUERY = {
     "kind": "any_change",
     "status": "pending",
 }
-QUERIES = {"getOrders": {"status": "placed"}}  # where a name means something else
+QUERIES = {"list_orders": {"status": "placed"}}  # where a name means something else
 PRODUCT = {"category_id": None, "description": "Warm", "brand": "Aurelo", "price": 1999, "stock": 3000, "rating": 4.5}
 TOLD = {"cooldown_seconds": 60, "by_mail": True, "by_webhook": True}
 WEBHOOK = {"url": "https://shop.example.com/hook", "events": ["product.created", "price.alert"]}
 # A file that will do for each that an operation takes.
-FILES = {("postProductImages", "image"): picture()}
+FILES = {("create_product_image", "image"): picture()}
 # A body that will do for each operation that takes one, with a value for every field.
 BODIES: dict[str, Callable[[World], dict[str, Any]]] = {
-    "postProducts": lambda world: _new_product() | {"id": str(uuid4())},
-    "putProduct": lambda world: _new_product(),
-    "patchProduct": lambda world: _new_product(),
-    "postCategories": lambda world: _new_category(),
-    "putCategory": lambda world: _new_category(),
-    "patchCategory": lambda world: _new_category(),
-    "postAlerts": lambda world: {"product_id": world.ids["product_id"], "kind": "below", "target": 1000} | TOLD,
-    "patchAlert": lambda world: {"active": True} | TOLD,
-    "postCartItems": lambda world: _line(world),
-    "putCartItem": lambda world: {"quantity": 2},
-    "patchCartItem": lambda world: {"quantity": 2},
-    "postCartCheckout": lambda world: {"expected_total": _cart_total(world)},
-    "postOrders": lambda world: {"items": [_line(world)], "expected_total": PRODUCT["price"]},
-    "patchOrder": lambda world: {"items": [_line(world) | {"quantity": 2}]},
-    "postWebhooks": lambda world: WEBHOOK,
-    "patchWebhook": lambda world: WEBHOOK | {"enabled": True},
-    "patchImage": lambda world: {"position": 1},
-    "postRegister": lambda world: {"username": _name(), "email": _address(), "password": PASSWORD},
-    "postLogin": lambda world: {"username": world.anothers_name, "password": PASSWORD},
-    "patchMe": lambda world: {"email": _address(), "password": f"{PASSWORD}!", "current_password": PASSWORD},
-    "patchUser": lambda world: {"role": "customer", "active": True},
+    "create_product": lambda world: _new_product() | {"id": str(uuid4())},
+    "replace_product": lambda world: _new_product(),
+    "update_product": lambda world: _new_product(),
+    "create_category": lambda world: _new_category(),
+    "replace_category": lambda world: _new_category(),
+    "update_category": lambda world: _new_category(),
+    "create_alert": lambda world: {"product_id": world.ids["product_id"], "kind": "below", "target": 1000} | TOLD,
+    "update_alert": lambda world: {"active": True} | TOLD,
+    "add_cart_item": lambda world: _line(world),
+    "set_cart_item": lambda world: {"quantity": 2},
+    "update_cart_item": lambda world: {"quantity": 2},
+    "checkout": lambda world: {"expected_total": _cart_total(world)},
+    "create_order": lambda world: {"items": [_line(world)], "expected_total": PRODUCT["price"]},
+    "update_order": lambda world: {"items": [_line(world) | {"quantity": 2}]},
+    "create_webhook": lambda world: WEBHOOK,
+    "update_webhook": lambda world: WEBHOOK | {"enabled": True},
+    "update_image": lambda world: {"position": 1},
+    "register": lambda world: {"username": _name(), "email": _address(), "password": PASSWORD},
+    "login": lambda world: {"username": world.anothers_name, "password": PASSWORD},
+    "update_me": lambda world: {"email": _address(), "password": f"{PASSWORD}!", "current_password": PASSWORD},
+    "update_user": lambda world: {"role": "customer", "active": True},
 }
 
 
