@@ -115,7 +115,7 @@ READS_PRIVATE_DATA = {
     "admin": {"list_users", "get_user", "update_user", "list_orders", "get_order", "cancel_order"},
 }
 # What is not in the document, and for everybody: pages, and the document itself.
-PAGES = {"/", "/docs", "/redoc", "/docs/assets/<name>", "/openapi.json"}
+PAGES = {"/", "/docs", "/redoc", "/docs/assets/<name>", "/docs/problems", "/docs/problems/<name>", "/openapi.json"}
 OTHER_SPELLINGS = [
     "/api/v1/users/",
     "/api/v1/users//",
