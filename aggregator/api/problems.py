@@ -10,7 +10,7 @@ from typing import Any
 import marshmallow as ma
 import structlog
 from apispec import APISpec
-from flask import Flask, Response, jsonify
+from flask import Flask, Response, jsonify, request
 from flask_smorest import Api, Blueprint
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError

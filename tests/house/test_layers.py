@@ -33,9 +33,8 @@ MAY_IMPORT = {
     "schemas": {"clock", "models"},
     "operations": {"models"},
     "auth": FOUNDATION | {"extensions", "operations", "services"},
-    "api": FOUNDATION
-    | {"auth", "clients", "extensions", "flows", "operations", "problem_types", "schemas", "services"},
-    "pages": FOUNDATION | {"auth", "clients", "extensions", "flows", "problem_types", "schemas", "services"},
+    "api": WEB,
+    "pages": WEB,
     "jobs": FOUNDATION | {"clients", "extensions", "flows", "logs", "services"},
     "cli": FOUNDATION | {"clients", "plain_text", "config", "extensions", "flows", "jobs", "sandbox", "services"},
 }
