@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "services": FOUNDATION | {"clients", "plain_text", "sql"},
     "flows": FOUNDATION | {"clients", "plain_text", "services"},
     "extensions": {"clients", "config", "flows"},
-    "schemas": {"clock", "models"},
+    "schemas": {"clock", "literals", "models"},
     "operations": {"models"},
     "auth": FOUNDATION | {"extensions", "operations", "services"},
     "api": WEB,
