@@ -10,30 +10,31 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import requests
 
 from aggregator.cli.children import Children, Stopped, StopSignals, end_with_parent, shown
+from aggregator.cli.movements import Movements
+from aggregator.clock import utcnow
 from aggregator.config import load_dotenv
 from aggregator.errors import UsageError
-from aggregator.flows.samples import picture
 from aggregator.sandbox import DEFAULT_REFRESH_TOKEN
 from aggregator.services import samples
-from aggregator.services.categories import slug_of
 
 ROOT = Path(__file__).resolve().parents[2]
 HOST = "127.0.0.1"
 PORTS = {"PORT": 8000, "SANDBOX_PORT": 8001}
 PRODUCTS = 12
 ADMIN, ADDRESS = "demo-admin", "demo-admin@example.com"
+PAST_DAYS = 30
 MOVE_SECONDS = 15  # between two prices, and between two looks at them
+LOOK_SECONDS = 5.0  # between two looks at what to print
 READY_SECONDS = 30.0
 OFFERS_SECONDS = 15.0
 
 WELCOME = """
   The Product Aggregator is running with {products} products and {offers} offers.
-  Their prices move every {seconds} seconds.
+  Their prices move every {seconds} seconds, and have a past of {days} days.
 
     Documentation   {url}/docs  and  {url}/redoc
     Products        {url}/api/v1/products
@@ -45,7 +46,7 @@ WELCOME = """
     curl {url}/api/v1/products/{id}/offers
 
 {writing}
-  Ctrl-C stops everything; the next `make run` goes on from there.
+  Ctrl-C stops everything; the next `make run` goes on from there. What moves:
 """
 
 SIGN_IN = """\
@@ -142,22 +143,41 @@ def environment(directory: Path, ports: Mapping[str, int]) -> dict[str, str]:
 
 
 def _play(children: Children, ports: Mapping[str, int], own_database: bool) -> None:
-    """Start everything, tell about it, and watch over it."""
+    """Start everything, say where it is, watch over it, and report what moves."""
     url = f"http://{HOST}:{ports['PORT']}"
     print("Starting the sandbox, the web and the worker ...", flush=True)
-    children.start("sandbox", "-m", "aggregator.sandbox", f"--port={ports['SANDBOX_PORT']}", f"--tick={MOVE_SECONDS}")
+    sandbox = (f"--port={ports['SANDBOX_PORT']}", f"--tick={MOVE_SECONDS}", "--lively")
+    children.start("sandbox", "-m", "aggregator.sandbox", *sandbox)
     children.run("migrate", "-m", "flask", "--app", "wsgi", "db", "upgrade")
+    past = (f"--past-days={PAST_DAYS}", f"--tick={MOVE_SECONDS}")
+    children.run("products", "-m", "flask", "--app", "wsgi", "products", "add-samples", str(PRODUCTS), *past)
     children.start("web", "-m", "gunicorn", "--graceful-timeout=2", "wsgi:app", patience=3.0)
     children.start("worker", "worker.py", patience=5.0)
-    try:
-        password = _make_admin(children) if own_database else None
-        products = _fill(children, url, password)
-    except requests.RequestException as error:
-        children.watch(0.5)  # most likely the web process has ended, and that is the news
-        raise UsageError(f"{url} does not answer: {error}.") from None
-    print(_welcome(url, products, children.logs, password), flush=True)
-    while True:
-        children.watch(0.25)
+    password = _make_admin(children) if own_database else None
+    with requests.Session() as session:
+        session.trust_env = False  # no proxy leads to this machine
+        try:
+            movements = _welcome(children, session, url, password)
+        except requests.RequestException as error:
+            children.watch(0.5)  # most likely the web process has ended, and that is the news
+            raise UsageError(f"{url} does not answer: {error}.") from None
+        while True:
+            children.wait_for(lambda: False, LOOK_SECONDS)
+            for line in movements.look(utcnow()):
+                print(line, flush=True)
+
+
+def _welcome(children: Children, session: requests.Session, url: str, password: str | None) -> Movements:
+    """Say where everything is, once the products have their first offers."""
+    _wait_until_ready(children, session, f"{url}/readyz")
+    ids = [str(product["id"]) for product in samples.products(PRODUCTS)]
+    products = _with_offers(children, session, f"{url}/api/v1/products", ids)
+    movements = Movements(session, f"{url}/api/v1", products, os.environ.get("CURRENCY") or "EUR")
+    print(_banner(url, products, children.logs, password), flush=True)
+    if password is not None and products:
+        _sign_in(session, f"{url}/api/v1/auth/login", password)
+        movements.watch_for(products[0]["id"])
+    return movements
 
 
 def _make_admin(children: Children) -> str:
@@ -172,21 +192,6 @@ def _make_admin(children: Children) -> str:
         children.run("admin", *users, "set-role", ADMIN, "admin")
         children.run("admin", *users, "activate", ADMIN)
     return password
-
-
-def _fill(children: Children, url: str, password: str | None) -> list[dict[str, Any]]:
-    """The sample products, added by the admin, or else by hand, and with their offers."""
-    with requests.Session() as session:
-        session.trust_env = False  # no proxy leads to this machine
-        _wait_until_ready(children, session, f"{url}/readyz")
-        if password is None:
-            children.run("products", "-m", "flask", "--app", "wsgi", "products", "add-samples", str(PRODUCTS))
-            ids = [str(product["id"]) for product in samples.products(PRODUCTS)]
-        else:
-            _sign_in(session, f"{url}/api/v1/auth/login", password)
-            categories = _add_categories(session, f"{url}/api/v1/categories")
-            ids = _add_products(children, session, f"{url}/api/v1/products", categories)
-        return _with_offers(children, session, f"{url}/api/v1/products", ids)
 
 
 def _wait_until_ready(children: Children, session: requests.Session, url: str) -> None:
@@ -206,40 +211,6 @@ def _sign_in(session: requests.Session, url: str, password: str) -> None:
     session.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
 
 
-def _add_categories(session: requests.Session, url: str) -> dict[str, UUID]:
-    """The ids of the categories that the sample products are in, by their slugs."""
-    ids: dict[str, UUID] = {}
-    for name, parent in samples.CATEGORIES:
-        slug = slug_of(name)
-        known = session.get(url, params={"slug": slug}, timeout=15).json()
-        fields = {"name": name, "slug": slug, "parent_id": str(ids[parent]) if parent else None}
-        category = known[0] if known else session.post(url, json=fields, timeout=15).json()
-        ids[slug] = UUID(category["id"])
-    return ids
-
-
-def _add_products(children: Children, session: requests.Session, url: str, categories: dict[str, UUID]) -> list[str]:
-    """The ids of the sample products; those that were added the last time are not added again."""
-    ids = []
-    for number, product in enumerate(samples.products(PRODUCTS, categories=categories)):
-        product_id = str(product["id"])
-        headers = {"Idempotency-Key": f"sample-{product_id}"}
-        fields = {**product, "id": product_id, "category_id": str(product["category_id"])}
-        answer = session.post(url, json=fields, headers=headers, timeout=15)
-        if answer.status_code not in (201, 409):
-            raise UsageError(f"A sample product was refused with {answer.status_code}: {answer.text}")
-        _add_picture(session, f"{url}/{product_id}/images", number)
-        ids.append(product_id)
-        children.watch(0)
-    return ids
-
-
-def _add_picture(session: requests.Session, url: str, number: int) -> None:
-    """Give a sample product a picture, unless it has one, or has been deleted."""
-    if session.get(url, timeout=15).json() == []:
-        session.post(url, files={"image": ("picture.jpg", picture(number), "image/jpeg")}, timeout=15)
-
-
 def _with_offers(children: Children, session: requests.Session, url: str, ids: Sequence[str]) -> list[dict[str, Any]]:
     """The products as they are when all have had their first offers, or when that takes too long."""
     products: list[dict[str, Any]] = []
@@ -253,7 +224,7 @@ def _with_offers(children: Children, session: requests.Session, url: str, ids: S
     return products
 
 
-def _welcome(url: str, products: Sequence[dict[str, Any]], logs: Path, password: str | None) -> str:
+def _banner(url: str, products: Sequence[dict[str, Any]], logs: Path, password: str | None) -> str:
     example = max(products, key=lambda product: product["offer_count"], default={"name": "(none is left)", "id": "ID"})
     writing = NO_ADMIN if password is None else SIGN_IN.format(url=url, admin=ADMIN, password=password)
     return WELCOME.format(
@@ -261,6 +232,7 @@ def _welcome(url: str, products: Sequence[dict[str, Any]], logs: Path, password:
         products=len(products),
         offers=sum(product["offer_count"] for product in products),
         seconds=MOVE_SECONDS,
+        days=PAST_DAYS,
         logs=shown(logs),
         name=example["name"],
         id=example["id"],

@@ -6,6 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -14,6 +15,7 @@ from uuid import UUID
 import click
 from flask.cli import AppGroup
 
+from aggregator.cli.past import STEP, live_through
 from aggregator.cli.values import ID, WholeNumber
 from aggregator.clock import utcnow
 from aggregator.database import in_transaction
@@ -36,12 +38,16 @@ group = AppGroup("products", help="Fill the catalogue, and take it along.")
 @group.command("add-samples")
 @click.argument("count", type=WholeNumber(1, 1_000_000))
 @click.option("--seed", default=1, show_default=True, help="The same seed gives the same products.")
-def add_samples(count: int, seed: int) -> None:
+@click.option("--past-days", default=0, type=WholeNumber(0, 90), help="Made-up prices of so many days before today.")
+@click.option("--tick", default=60.0, help="Seconds between two prices of the sandbox that goes on with that past.")
+def add_samples(count: int, seed: int, past_days: int, tick: float) -> None:
     """Add COUNT made-up products; the worker registers them. Those that are there already are left alone.
 
     The first 250 get a picture each, whose sizes the worker makes.
     """
     added = _add_samples(count, seed)
+    if past_days:
+        _add_past([product["id"] for product in samples.products(count, seed)], past_days, tick)
     illustrated = min(count, ILLUSTRATED)
     pictures = illustrate(gallery(), illustrated, seed)
     try:
@@ -71,6 +77,14 @@ def _add_batch(size: int, seed: int, start: int) -> int:
     now = utcnow()
     known = categories.add_missing(samples.CATEGORIES, now)
     return catalog.add_missing(list(samples.products(size, seed, start, known)), now)
+
+
+def _add_past(ids: list[UUID], days: int, tick: float) -> None:
+    now = utcnow()
+    steps = live_through(ids, days, int(now.timestamp() // tick), now)
+    with click.progressbar(steps, length=timedelta(days=days) // STEP, label="Living through", file=sys.stderr) as bar:
+        for _ in bar:
+            pass
 
 
 @group.command("stock")

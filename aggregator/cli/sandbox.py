@@ -7,7 +7,7 @@ from flask.cli import AppGroup
 
 from aggregator.cli.values import DecimalNumber, WholeNumber
 from aggregator.sandbox import DEFAULT_REFRESH_TOKEN, Sandbox
-from aggregator.sandbox.serving import DEFAULT_PORT, FAULT_HELP, describe_kinds, serve
+from aggregator.sandbox.serving import DEFAULT_PORT, FAULT_HELP, LIVELY_HELP, describe_kinds, serve
 
 group = AppGroup("sandbox", help="An offers service of your own, to develop and test against.")
 
@@ -29,6 +29,7 @@ EPILOG = f"Kinds of faults:\n\n\b\n{describe_kinds()}"
 )
 @click.option("--refresh-token", default=DEFAULT_REFRESH_TOKEN, show_default=True)
 @click.option("--fault", "faults", multiple=True, metavar="KIND", help=FAULT_HELP)
+@click.option("--lively", is_flag=True, help=LIVELY_HELP)
 @click.option("--verbose", is_flag=True, help="Write a line for each request.")
 @click.pass_context
 def run(context: click.Context, /, **options: Any) -> None:

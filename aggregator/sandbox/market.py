@@ -17,15 +17,34 @@ FEWEST_OFFERS, MOST_OFFERS = 4, 12
 LOWEST_BASE, HIGHEST_BASE = 2_000, 400_000
 SMALLEST_STOCK, LARGEST_STOCK = 23, 832
 
-# How far each part may pull a price from the base; together they stay within 7 %.
-SHOP_SHARE, TIDE_SHARE, OWN_SHARE = 0.025, 0.025, 0.02
-# Noise with a slow, a middle and a quick part (ticks between knots, weight): it looks like a random walk, yet
-# never strays from the base.
-OCTAVES = ((720, 0.5), (90, 0.3), (7, 0.2))
 # The channel of the noise that moves all offers of a product together; those below it belong to the places.
 TIDE = MOST_OFFERS
 # A first-generation offer is sold out for the last quarter of its stay, then it is stocked again.
 V1_SELLING_SHARE = 0.75
+
+
+@dataclass(frozen=True, slots=True)
+class Habits:
+    """How much a market moves.
+
+    The noise has a slow, a middle and a quick part (ticks between knots, weight): it looks like a random walk, yet
+    never strays from the base.
+    """
+
+    shop: float  # How far each of these may pull a price from the base, as a share of it.
+    tide: float
+    own: float
+    octaves: tuple[tuple[int, float], ...]
+    haste: int = 1  # Offers are sold out so many times sooner.
+    sales: float = 0.0  # The share of the time in which an offer is on sale.
+
+
+# As the real service does it: prices stay within 7 % of the base, and move a little with every tick.
+CALM = Habits(0.025, 0.025, 0.02, ((720, 0.5), (90, 0.3), (7, 0.2)))
+# For people who look at a demo: it has tides, sales and sell-outs that show within minutes.
+LIVELY = Habits(0.04, 0.09, 0.03, ((160, 0.5), (30, 0.3), (5, 0.2)), haste=4, sales=0.12)
+SALE_TICKS = 16
+SMALLEST_DISCOUNT, LARGEST_DISCOUNT = 0.06, 0.22
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +117,10 @@ def _knot(seed: int, product_id: str, period: int, index: int) -> tuple[int, ...
     return unpack("<32H", _digest("knot", seed, product_id, period, index))
 
 
-def _noise(seed: int, product_id: str, tick: int) -> list[float]:
+def _noise(seed: int, product_id: str, tick: int, octaves: tuple[tuple[int, float], ...]) -> list[float]:
     """For every place and for the tide a number from -1 to 1 that moves a little with each tick."""
     channels = [-1.0] * (TIDE + 1)
-    for period, weight in OCTAVES:
+    for period, weight in octaves:
         index, step = divmod(tick, period)
         way = step / period
         right = way * way * (3 - 2 * way) * weight / 32767.5
@@ -144,13 +163,26 @@ def _v1_stock(stay: Stay, age: int, life: int) -> int:
     return _left_in_stock(stay, age / (V1_SELLING_SHARE * (life - 1)))
 
 
-def offers_at(seed: int, product_id: str, tick: int, generation: str = "v2") -> list[Row]:
-    """The offers of a product at a tick, in the form and with the habits of the generation."""
+def _discount(seed: int, product_id: str, place: int, tick: int, sales: float) -> float:
+    """What a sale takes off a price at this tick, as a share of it."""
+    chance = share_of("sale", seed, product_id, place, tick // SALE_TICKS) if sales else 1.0
+    return LARGEST_DISCOUNT - (LARGEST_DISCOUNT - SMALLEST_DISCOUNT) * chance / sales if chance < sales else 0.0
+
+
+def offers_at(
+    seed: int, product_id: str, tick: int, generation: str = "v2", base: int | None = None, habits: Habits = CALM
+) -> list[Row]:
+    """The offers of a product at a tick, in the form and with the habits of the generation.
+
+    Prices lie around base, in minor units, or else around one that is made up from the id.
+    """
     profile = profile_of(seed, product_id)
+    base = profile.base if base is None else base
     tick += profile.phase
-    noise = _noise(seed, product_id, tick)
+    noise = _noise(seed, product_id, tick, habits.octaves)
     rows: list[Row] = []
-    for place, period in enumerate(profile.periods):
+    for place, usual in enumerate(profile.periods):
+        period = max(usual // habits.haste, 4)
         stay, age, life = _staying(seed, product_id, place, period, tick)
         if generation == "v1":
             offer_id: str | int = profile.first_number + place
@@ -159,8 +191,9 @@ def offers_at(seed: int, product_id: str, tick: int, generation: str = "v2") -> 
             shop = _stay(seed, product_id, place, 0).shop
         else:
             offer_id, stock, shop = stay.id, _v2_stock(stay, age, life), stay.shop
-        level = 1 + TIDE_SHARE * noise[TIDE] + SHOP_SHARE * shop + OWN_SHARE * noise[place]
+        level = 1 + habits.tide * noise[TIDE] + habits.shop * shop + habits.own * noise[place]
+        level *= 1 - _discount(seed, product_id, place, tick, habits.sales)
         # Odd and even prices take turns, so that no price is ever the same for two ticks running.
-        price = 2 * round(profile.base * level / 2) + (tick + place) % 2
+        price = 2 * round(base * level / 2) + (tick + place) % 2
         rows.append({"id": offer_id, "price": price, "items_in_stock": stock})
     return rows

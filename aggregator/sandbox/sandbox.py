@@ -9,7 +9,7 @@ from typing import Self
 
 from aggregator.sandbox.damage import answer_ahead, spoil
 from aggregator.sandbox.faults import Fault, Plan
-from aggregator.sandbox.market import Row
+from aggregator.sandbox.market import CALM, LIVELY, Row
 from aggregator.sandbox.server import Reply, Server
 from aggregator.sandbox.service import Registration, Route, Service, route_of
 from aggregator.sandbox.v1 import FirstGeneration
@@ -62,6 +62,7 @@ class Sandbox:
         refresh_token: str = DEFAULT_REFRESH_TOKEN,
         token_ttl: float = 300,
         clock: Callable[[], float] = time.time,
+        lively: bool = False,
         verbose: bool = False,
         record: bool = True,
     ) -> None:
@@ -73,6 +74,7 @@ class Sandbox:
         self.latency_ms = latency_ms
         self.refresh_token = refresh_token
         self.token_ttl = token_ttl
+        self.lively = lively
         self.calls: list[Call] = []
         self._clock, self._verbose, self._record = clock, verbose, record
         self._ahead = 0  # Ticks by which the market is ahead of the clock.
@@ -152,9 +154,13 @@ class Sandbox:
         self._service.add_foreign_product(str(product_id))
 
     def _new_service(self) -> Service:
-        if self.generation == "v1":
-            return FirstGeneration(self.seed, self.tick_number)
-        return SecondGeneration(self.seed, self.tick_number, self._clock, self.refresh_token, self.token_ttl)
+        service: Service = (
+            FirstGeneration(self.seed, self.tick_number)
+            if self.generation == "v1"
+            else SecondGeneration(self.seed, self.tick_number, self._clock, self.refresh_token, self.token_ttl)
+        )
+        service.habits = LIVELY if self.lively else CALM
+        return service
 
     def _respond(self, request: Request) -> Reply:
         started = time.monotonic()

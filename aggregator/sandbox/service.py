@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from threading import Lock
 from urllib.parse import unquote
 
-from aggregator.sandbox.market import Row, offers_at
+from aggregator.sandbox.list_prices import list_price
+from aggregator.sandbox.market import CALM, Habits, Row, offers_at
 from aggregator.sandbox.wire import Answer, Request, json_answer
 
 PREFIX = "/api/v1"
@@ -67,6 +68,7 @@ class Service(ABC):
     def __init__(self, seed: int, tick: Callable[[], int]) -> None:
         self.seed = seed
         self.tick = tick
+        self.habits: Habits = CALM
         self.lock = Lock()
         self.products: dict[tuple[str, str], Registration] = {}  # By account and id.
 
@@ -83,11 +85,15 @@ class Service(ABC):
         return self.refusal(404, "Not Found")
 
     def offers_of(self, product_id: str) -> list[Row]:
-        """The offers of a product at this moment."""
-        return offers_at(self.seed, product_id, self.tick(), self.generation)
+        """The offers of a product at this moment, whether it is registered or not."""
+        return self._offers(self.registered().get(product_id) or Registration(product_id, "", ""))
 
-    def offers_answer(self, product_id: str) -> Answer:
-        return json_answer(200, self.offers_of(product_id))
+    def offers_answer(self, product: Registration) -> Answer:
+        return json_answer(200, self._offers(product))
+
+    def _offers(self, product: Registration) -> list[Row]:
+        base = list_price(product.name, product.description)
+        return offers_at(self.seed, product.id, self.tick(), self.generation, base, self.habits)
 
     def forget_product(self, product_id: str) -> None:
         """Know nothing of the product any more, whoever registered it."""

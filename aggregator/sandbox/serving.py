@@ -17,6 +17,7 @@ FAULT_HELP = (
     "products hit, ENDPOINT is auth, register or offers. May be given several times; of those that hit a "
     "call the first counts."
 )
+LIVELY_HELP = "Let prices move a lot, with sales and sell-outs, for people who watch."
 OPTIONS = (
     ("--host", "127.0.0.1", "Where to listen"),
     ("--port", DEFAULT_PORT, "0 for any that is free"),
@@ -81,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
         parser.add_argument(name, type=type(default), default=default, metavar="VALUE", help=text)
     parser.add_argument("--generation", choices=GENERATIONS, default="v2", help="Default: %(default)s.")
     parser.add_argument("--fault", action="append", default=[], dest="faults", metavar="KIND", help=FAULT_HELP)
+    parser.add_argument("--lively", action="store_true", help=LIVELY_HELP)
     parser.add_argument("--verbose", action="store_true", help="Write a line for each request.")
     return parser
 

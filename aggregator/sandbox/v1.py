@@ -42,9 +42,10 @@ class FirstGeneration(Service):
         account = self._account(request)
         if account is None:
             return self.refusal(401, "Access token missing or invalid")
-        if (account, product_id) not in self.products:
+        product = self.products.get((account, product_id))
+        if product is None:
             return self.refusal(404, "Product does not exist")
-        return self.offers_answer(product_id)
+        return self.offers_answer(product)
 
     def refusal(self, status: int, text: str, headers: tuple[tuple[str, str], ...] = ()) -> Answer:
         code = PHRASES[status].upper().replace(" ", "_")

@@ -83,9 +83,10 @@ class SecondGeneration(Service):
             known_as = str(UUID(product_id))
         except ValueError:
             return Unprocessable((["path", "product_id"], NOT_A_UUID)).answer
-        if (ACCOUNT, known_as) not in self.products:
+        product = self.products.get((ACCOUNT, known_as))
+        if product is None:
             return self.refusal(404, "Product does not exist")
-        return self.offers_answer(known_as)
+        return self.offers_answer(product)
 
     def refusal(self, status: int, text: str, headers: tuple[tuple[str, str], ...] = ()) -> Answer:
         return json_answer(status, {"detail": text}, headers)

@@ -41,15 +41,16 @@ def products(
         kind, category, variants, description, cost = KINDS[number % len(KINDS)]
         brand = random.choice(BRANDS)
         model = f"{random.choice('ABCEFGHKLMRSTVX')}{10 + number // len(KINDS)}"
+        list_price = cost // 100 * random.randint(80, 125) // 100 * 100
         product = {
             "id": UUID(int=random.getrandbits(128), version=4),
             "name": f"{brand} {kind} {random.choice(variants)} {model}",
-            "description": description.format(n=random.randint(2, 60)) + ".",
+            "description": f"{description.format(n=random.randint(2, 60))}. List price {list_price // 100}.00.",
             "brand": brand,
             "rating": round(random.uniform(2.8, 5.0), 1),
         }
         sold = random.random() < 2 / 3
-        product |= {"price": cost // 100 * random.randint(70, 130) if sold else None}
+        product |= {"price": list_price * random.randint(85, 108) // 100 if sold else None}
         product |= {"stock": random.randint(0, 40) if sold else 0}
         yield product | ({"category_id": categories[category]} if categories else {})
 

@@ -20,7 +20,7 @@ from aggregator.cli.children import Child, Children, Stopped
 from aggregator.errors import UsageError
 
 COMMAND = [sys.executable, "-m", "aggregator.cli.demo"]
-PATIENCE = 40.0
+PATIENCE = 60.0
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent has died")
 
 

@@ -91,8 +91,12 @@ class TestTime:
         assert client.offers(product_id).json() == ahead
 
     def test_another_sandbox_goes_on_with_the_same_market(self, client, start, product_id):
-        assert start().sandbox.offers_of(product_id) == client.sandbox.offers_of(product_id)
-        assert start(seed=1).sandbox.offers_of(product_id) != client.sandbox.offers_of(product_id)
+        same, other = start().sign_in(), start(seed=1).sign_in()
+        for another in (same, other):
+            another.register(product_id)
+
+        assert same.sandbox.offers_of(product_id) == client.sandbox.offers_of(product_id)
+        assert other.sandbox.offers_of(product_id) != client.sandbox.offers_of(product_id)
 
     def test_latency_delays_an_answer(self, start):
         client = start(latency_ms=50)

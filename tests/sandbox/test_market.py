@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from aggregator.sandbox.market import offers_at, profile_of
+from aggregator.sandbox.market import CALM, LIVELY, offers_at, profile_of
 
 PRODUCTS = [str(UUID(int=number)) for number in range(200)]
 NOW = 28_000_000
@@ -128,3 +128,28 @@ def prices_by_id(product: str, tick: int, generation: str) -> dict[object, int]:
 
 def stocks_by_id(product: str, tick: int, generation: str = "v2") -> dict[object, int]:
     return {row["id"]: int(row["items_in_stock"]) for row in offers_at(0, product, tick, generation)}
+
+
+class TestALivelyMarket:
+    def prices(self, product: str, ticks: range) -> list[int]:
+        """The lowest price in stock at each tick."""
+        listed = [offers_at(0, product, tick, base=20_000, habits=LIVELY) for tick in ticks]
+        return [min(int(row["price"]) for row in rows if row["items_in_stock"]) for rows in listed]
+
+    def test_has_moves_that_somebody_notices_within_minutes(self):
+        for product in PRODUCTS[:20]:
+            prices = self.prices(product, range(NOW, NOW + 40))  # ten minutes of the demo
+            assert max(prices) / min(prices) > 1.05
+
+    def test_stays_near_the_list_price(self):
+        for product in PRODUCTS[:20]:
+            prices = self.prices(product, range(NOW, NOW + 40))
+            assert all(0.6 < price / 20_000 < 1.2 for price in prices)
+
+    def test_sells_out_sooner(self):
+        ids = [
+            {row["id"] for tick in range(NOW, NOW + 60) for row in offers_at(0, PRODUCTS[0], tick, habits=habits)}
+            for habits in (CALM, LIVELY)
+        ]
+
+        assert len(ids[1]) > 1.5 * len(ids[0])
