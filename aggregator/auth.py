@@ -90,6 +90,14 @@ def refresh_claims() -> Claims:
     return cast(Claims, g.claims)
 
 
+def earlier_sign_in() -> Claims | None:
+    """What the refresh token says that the request brings without having to, expired or not; None if it has none."""
+    try:
+        return _verify(refresh=True, allow_expired=True)
+    except Unauthorized:
+        return None
+
+
 def refuse() -> NoReturn:
     """Say that the token was good once, and is no more."""
     raise TokenRevoked
@@ -127,7 +135,7 @@ def _guard() -> None:
         request.max_content_length = size
 
 
-def _verify(refresh: bool) -> Claims:
+def _verify(refresh: bool, allow_expired: bool = False) -> Claims:
     """The claims of the token that the request brings; Unauthorized unless it is one of ours and has not expired."""
     header = request.headers.get("Authorization", "")
     if len(header) > MAX_TOKEN_LENGTH:
@@ -136,7 +144,7 @@ def _verify(refresh: bool) -> Claims:
     if scheme.lower() != "bearer":
         raise Unauthorized
     try:
-        claims = decode_token(token.strip(" "))
+        claims = decode_token(token.strip(" "), allow_expired=allow_expired)
         if claims["type"] != ("refresh" if refresh else "access"):
             raise InvalidTokenError("made for something else")
         return Claims(UUID(claims["sign_in"]), UUID(claims["sub"]), int(claims["generation"]) if refresh else 0)

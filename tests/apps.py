@@ -20,6 +20,7 @@ NO_SERVICE = OffersService("http://127.0.0.1:9/api/v1", "unused")  # port 9 refu
 # What an app can be told anew, because only extensions.init_app() looks at it. What is not in here makes a new app.
 CHANGEABLE = {
     *("offers", "sync_interval_seconds", "sync_concurrency", "timezone", "currency", "refresh_token_seconds"),
+    *("orders_per_hour", "orders_per_day", "order_pieces", "orders_unpaid", "order_payment_minutes"),
     *("logins_per_address", "logins_per_account", "registrations_per_address", "redis_url", "image_store"),
     *("history_raw_days", "history_hourly_days", "mail_url", "mail_from", "webhook_ports", "webhook_test_hosts"),
 }

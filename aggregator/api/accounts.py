@@ -9,10 +9,10 @@ from flask.views import MethodView
 from aggregator import errors
 from aggregator.api.parsing import Blueprint
 from aggregator.api.responses import PAGE_HEADERS, TAG_HEADERS, UNCHANGED, json_response, page_response, tagged
-from aggregator.auth import principal, refresh_claims, refuse, tokens_for
+from aggregator.auth import earlier_sign_in, principal, refresh_claims, refuse, tokens_for
 from aggregator.database import database_now, in_transaction
 from aggregator.extensions import authenticator
-from aggregator.flows.accounts import Passwords, change_user
+from aggregator.flows.accounts import Device, Passwords, change_user
 from aggregator.flows.limits import network
 from aggregator.schemas.accounts import (
     LoginSchema,
@@ -52,8 +52,14 @@ class Login(MethodView):
     @blueprint.response(200, TokensSchema)
     @blueprint.problems(errors.WrongCredentials, errors.TooMany, errors.Unavailable)
     def post(self, fields: dict[str, str]) -> dict[str, Any]:
-        """Sign in, by name or e-mail address"""
-        return tokens_for(authenticator().login(fields["username"], fields["password"], network(request.remote_addr)))
+        """Sign in, by name or e-mail address
+
+        Wrong passwords are counted for each account and network. Send the last refresh token of this device along, as
+        Bearer, if there is one, expired or not: then no attempt from elsewhere counts against this one.
+        """
+        before, here = earlier_sign_in(), network(request.remote_addr)
+        device = Device(before.user_id, before.sign_in_id) if before else None
+        return tokens_for(authenticator().login(fields["username"], fields["password"], here, device))
 
 
 @blueprint.route("/auth/refresh")
@@ -66,7 +72,8 @@ class Refresh(MethodView):
         it has been stolen by somebody: the sign-in ends, and all its tokens with it.
         """
         claims = refresh_claims()
-        sign_in = authenticator().refresh(claims.sign_in_id, claims.user_id, claims.generation)
+        here = network(request.remote_addr)
+        sign_in = authenticator().refresh(claims.sign_in_id, claims.user_id, claims.generation, here)
         return tokens_for(sign_in) if sign_in else refuse()
 
 

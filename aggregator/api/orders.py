@@ -32,6 +32,7 @@ from aggregator.schemas.orders import (
     OrdersQuerySchema,
 )
 from aggregator.services import order_reads, orders
+from aggregator.services.order_limits import OrderLimits
 from aggregator.services.orders import Purchase, Revision
 
 URL = "/api/v1/orders"
@@ -105,9 +106,9 @@ class Order(MethodView):
         """
         by, items = principal(), fields.get("items")
         lines = None if items is None else orders.merged(items)
-        wanted = Revision(lines, fields.get("expected_total"), fields.get("status"))
+        wanted = Revision(lines, fields.get("expected_total"), fields.get("status"), settings().order_pieces)
         in_transaction(lambda: orders.change(by, order_id, wanted, utcnow()))
-        return json_response(order_reads.find(None, order_id))
+        return json_response(order_reads.find(_only_of(), order_id))
 
 
 @blueprint.route("/orders/<uuid:order_id>/cancel")
@@ -118,12 +119,17 @@ class OrderCancel(MethodView):
         """Cancel an order; what it took from the stock is given back"""
         by = principal()
         in_transaction(lambda: orders.cancel(by, order_id, utcnow()))
-        return json_response(order_reads.find(None, order_id))
+        return json_response(order_reads.find(_only_of(), order_id))
 
 
 def _only_of() -> UUID | None:
     """Whose orders may be seen; None for everybody's."""
     return None if principal().role is Role.ADMIN else principal().user_id
+
+
+def _allowed() -> OrderLimits:
+    own = settings()
+    return OrderLimits(own.orders_per_hour, own.orders_per_day, own.order_pieces, own.orders_unpaid)
 
 
 def _placed(fields: dict[str, Any], headers: dict[str, str]) -> Response:
@@ -134,6 +140,7 @@ def _placed(fields: dict[str, Any], headers: dict[str, str]) -> Response:
         None if items is None else orders.merged(items),
         fields.get("expected_total"),
         request_key(headers.get("key"), fields),
+        _allowed(),
     )
     placed = in_transaction(lambda: orders.place(purchase, utcnow()))
     replayed = {"Idempotency-Replayed": "true"} if placed.replayed else {}

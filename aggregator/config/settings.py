@@ -98,11 +98,25 @@ class Settings:
     )
     logins_per_account: int = setting(
         readers.whole(1, 1_000_000),
-        "How many times in five minutes the password of one account may be tried (10).",
+        "How many times in five minutes one address may try the password of one account (10);"
+        " all addresses together ten times as often, and then once in five seconds.",
         10,
     )
     registrations_per_address: int = setting(
         readers.whole(1, 1_000_000), "How many accounts an hour one address may open (20).", 20
+    )
+    orders_per_hour: int = setting(readers.whole(1, 1_000_000), "How many orders an hour one user may place (100).", 100)
+    orders_per_day: int = setting(readers.whole(1, 1_000_000), "How many orders a day one user may place (300).", 300)
+    order_pieces: int = setting(
+        readers.whole(1, 1_000_000), "How many pieces, of all products together, one order may have (1000).", 1_000
+    )
+    orders_unpaid: int = setting(
+        readers.whole(0, 1_000_000), "How many unpaid orders one user may have at a time (0: any number).", 0
+    )
+    order_payment_minutes: int = setting(
+        readers.whole(0, 525_600),
+        "After how many minutes an order that is not paid for is cancelled, and its stock given back (0: never).",
+        0,
     )
     redis_url: str = setting(
         addresses.redis_url,

@@ -1,6 +1,6 @@
 """What goes against the rules for customers: accounts, carts, orders, alerts, webhooks."""
 
-from aggregator.errors.kinds import Conflict, Forbidden, Invalid
+from aggregator.errors.kinds import Conflict, Forbidden, Invalid, TooMany
 
 
 class InsufficientStock(Conflict):
@@ -39,6 +39,15 @@ class CartEmpty(Invalid):
     """
 
     code = "cart_empty"
+
+
+class TooManyOrders(TooMany):
+    """You have placed as many orders of late as one user may.
+
+    Wait for the seconds that `Retry-After` says. Cancelled orders count, too.
+    """
+
+    code = "too_many_orders"
 
 
 class OrderNotEditable(Conflict):

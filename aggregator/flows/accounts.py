@@ -8,12 +8,16 @@ from uuid import UUID
 import structlog
 
 from aggregator.database import database_now, in_transaction
-from aggregator.errors import PasswordChanged, WrongCredentials, WrongPassword
+from aggregator.errors import PasswordChanged, TooMany, WrongCredentials, WrongPassword
 from aggregator.flows.limits import Limit, Limits
 from aggregator.models import Role, SignIn
 from aggregator.services import accounts, passwords, sign_ins
 from aggregator.services.sign_ins import Principal
 
+# From all unknown networks together, an account may be tried so many times as often as from one; then slowly.
+ANYWHERE = 10
+SLOW_SECONDS = 5.0
+NOBODY = UUID(int=0)
 EMAILS_PER_ACCOUNT = 10  # an hour: who moves needs one, and who asks which addresses are taken needs many
 
 log = structlog.get_logger(__name__)
@@ -24,19 +28,31 @@ class AccountLimits:
     """How often a network or a name may be tried."""
 
     logins_per_address: Limit
-    logins_per_account: Limit
+    logins_per_account: Limit  # from one network, or one device
+    logins_anywhere: Limit  # at an account, from networks that it has never signed in from
+    logins_slowed: Limit  # beyond that
     registrations_per_address: Limit
     emails_per_account: Limit
 
     @classmethod
     def of(cls, *, per_address: int, per_account: int, registrations: int) -> "AccountLimits":
-        """So many logins a minute, so many of an account in five, and so many registrations an hour."""
+        """So many logins a minute, so many of an account in five from one network, so many registrations an hour."""
         return cls(
             logins_per_address=Limit("login", per_address, 60.0),
             logins_per_account=Limit("account", per_account, 300.0),
+            logins_anywhere=Limit("anywhere", ANYWHERE * per_account, 300.0),
+            logins_slowed=Limit("slowed", 1, SLOW_SECONDS),
             registrations_per_address=Limit("register", registrations, 3600.0),
             emails_per_account=Limit("email", EMAILS_PER_ACCOUNT, 3600.0),
         )
+
+
+@dataclass(frozen=True)
+class Device:
+    """A device on which somebody has signed in before."""
+
+    user_id: UUID
+    sign_in_id: UUID
 
 
 @dataclass(frozen=True)
@@ -68,22 +84,22 @@ class Authenticator:
         self.limits.hit(self.allowed.registrations_per_address, address)
         return add_user(**fields, role=Role.CUSTOMER)
 
-    def login(self, name: str, password: str, address: str) -> SignIn:
-        """Sign in by name or address. Unauthorized does not say which of the two was wrong."""
-        self.limits.hit(self.allowed.logins_per_address, address)
+    def login(self, name: str, password: str, address: str, device: Device | None = None) -> SignIn:
+        """Sign in by name or address. WrongCredentials does not say which of the two was wrong."""
         known = accounts.credentials(name)
-        account = _user(known.user_id) if known else f"name:{accounts.login_key(name)}"
-        self.limits.hit(self.allowed.logins_per_account, account)
-        good = passwords.matches(known.password_hash if known and known.active else None, password)
-        if not known or not good:
+        tried = self._allow(known, name, address, device)
+        match = passwords.matches(known.password_hash if known and known.active else None, password)
+        if not known or not match:
             raise _refused("wrong password" if known and known.active else "deactivated" if known else "unknown name")
-        self.limits.forget(self.allowed.logins_per_account, account)
-        better = passwords.hashed(password) if passwords.is_outdated(known.password_hash) else None
-        return in_transaction(lambda: self._begin(known, better))
+        self.limits.forget(self.allowed.logins_per_account, tried)
+        better = passwords.hashed(password) if match.outdated else None
+        return in_transaction(lambda: self._begin(known, better, address))
 
-    def refresh(self, sign_in_id: UUID, user_id: UUID, generation: int) -> SignIn | None:
+    def refresh(self, sign_in_id: UUID, user_id: UUID, generation: int, address: str | None = None) -> SignIn | None:
         """The next generation of a sign-in; None where it has come to its end."""
-        return in_transaction(lambda: sign_ins.refresh(sign_in_id, user_id, generation, database_now(), self.life))
+        return in_transaction(
+            lambda: sign_ins.refresh(sign_in_id, user_id, generation, database_now(), self.life, address)
+        )
 
     def change(self, me: Principal, address: str, email: str | None = None, password: Passwords | None = None) -> None:
         """Change somebody's own e-mail address, or password, or both; another password ends all other sign-ins.
@@ -102,7 +118,6 @@ class Authenticator:
         accounts.checked_password(password, user.username, user.email)
         password_hash = passwords.hashed(password)
         in_transaction(lambda: accounts.set_password(accounts.get(user.id), password_hash, database_now()))
-        self.limits.forget(self.allowed.logins_per_account, _user(user.id))
         log.info("password set", user_id=str(user.id))
 
     def _checked_email(self, me: Principal, address: str, email: str) -> str:
@@ -113,22 +128,49 @@ class Authenticator:
         return email
 
     def _checked(self, me: Principal, given: Passwords, email: str | None) -> HashChange:
-        self.limits.hit(self.allowed.logins_per_account, _user(me.user_id))
+        tried = f"signed in:{me.sign_in_id}"  # whoever tries to sign in elsewhere does not count against it
+        self.limits.hit(self.allowed.logins_per_account, tried)
         user = in_transaction(lambda: accounts.get(me.user_id))
         if not passwords.matches(user.password_hash, given.old):
             raise WrongPassword(errors={"json": {"current_password": ["Is not the present one."]}})
-        self.limits.forget(self.allowed.logins_per_account, _user(me.user_id))
+        self.limits.forget(self.allowed.logins_per_account, tried)
         accounts.checked_password(given.new, user.username, email or user.email)
         return HashChange(user.password_hash, passwords.hashed(given.new))
 
-    def _begin(self, known: accounts.Credentials, better: str | None) -> SignIn:
+    def _allow(self, known: accounts.Credentials | None, name: str, address: str, device: Device | None) -> str:
+        """Count a try to sign in, and return under what. TooMany where that is one too many.
+
+        Tries of others never count against a device or a network from which the account has been signed in. A name that
+        nobody has is counted like one that somebody has.
+        """
+        # A new password begins with new counts.
+        account = f"user:{known.user_id}:{known.password_hash}" if known else f"name:{accounts.login_key(name)}"
+        if known and device and device.user_id == known.user_id:
+            tried = f"{account} device:{device.sign_in_id}"
+            self.limits.hit(self.allowed.logins_per_account, tried)
+            return tried
+        tried = f"{account} {address}"
+        self.limits.hit(self.allowed.logins_per_address, address)
+        self.limits.hit(self.allowed.logins_per_account, tried)
+        if not sign_ins.is_known(known.user_id if known else NOBODY, address):
+            self._slow_down(account)
+        return tried
+
+    def _slow_down(self, account: str) -> None:
+        """Count a try from an unknown network; when there are too many, one in some seconds is let through."""
+        try:
+            self.limits.hit(self.allowed.logins_anywhere, account)
+        except TooMany:
+            self.limits.hit(self.allowed.logins_slowed, account)
+
+    def _begin(self, known: accounts.Credentials, better: str | None, address: str) -> SignIn:
         """Sign in, unless the account has been changed since its password was checked."""
         user = accounts.get(known.user_id)
         if not user.active or user.password_hash != known.password_hash:
             raise _refused("changed meanwhile")
         if better:
             user.password_hash = better
-        return sign_ins.begin(user, database_now(), self.life)
+        return sign_ins.begin(user, database_now(), self.life, address)
 
 
 def _user(user_id: UUID) -> str:

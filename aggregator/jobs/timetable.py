@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from aggregator.jobs import announcements, audit, history, housekeeping, images, mails, offers, webhooks
+from aggregator.jobs import announcements, audit, history, housekeeping, images, mails, offers, orders, webhooks
 from aggregator.jobs.run import Run, Summary
 
 
@@ -28,6 +28,7 @@ JOBS = {
         Job("send-mails", 1, mails.send_due, mails.anything_due),
         Job("send-webhooks", 1, webhooks.send_due, webhooks.anything_due),
         Job("make-images", 1, images.make_due, images.anything_due),
+        Job("lapse-orders", 10, orders.lapse_due, orders.anything_due),
         Job("daily-mail", 30, mails.queue_daily, mails.daily_is_due),
         Job(housekeeping.CLEAN_UP, housekeeping.CLEAN_UP_SECONDS, housekeeping.clean_up, housekeeping.clean_up_is_due),
         Job(history.ROLL_UP, history.ROLL_UP_SECONDS, history.roll_up, history.roll_up_is_due),

@@ -61,3 +61,4 @@ class SignIn(Base):
     refreshed_at: Mapped[datetime]  # when the last generation was given out
     expires_at: Mapped[datetime] = mapped_column(index=True)  # as its refresh token does
     ended_at: Mapped[datetime | None]
+    network: Mapped[str | None] = mapped_column(sa.String(32))  # where it was last used: a digest of user and network

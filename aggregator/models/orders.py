@@ -15,6 +15,7 @@ MAX_QUANTITY = 1_000
 MAX_LINES = 100
 MAX_TOTAL = MAX_PRICE * MAX_QUANTITY * MAX_LINES
 CODE_LENGTH = 10
+_PLACED = sa.text("status = 'placed'")
 
 
 def _quantity() -> sa.CheckConstraint:
@@ -61,6 +62,7 @@ class Order(Base):
         within("total", MAX_TOTAL),
         sa.Index(None, "user_id", "created_at", "id"),
         sa.Index(None, "created_at", "id"),
+        sa.Index("ix_orders_placed", "created_at", postgresql_where=_PLACED, sqlite_where=_PLACED),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
@@ -91,7 +93,7 @@ class OrderItem(Base):
 
 
 class OrderEvent(Base):
-    """A status that an order has taken, since when, and by whose hand."""
+    """A status that an order has taken, since when, and by whose hand; null: by the system's."""
 
     __tablename__ = "order_events"
 
@@ -99,7 +101,7 @@ class OrderEvent(Base):
     number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     status: Mapped[OrderStatus] = mapped_column(choice(OrderStatus))
     at: Mapped[datetime]
-    by: Mapped[UUID] = mapped_column(sa.ForeignKey("users.id"))
+    by: Mapped[UUID | None] = mapped_column(sa.ForeignKey("users.id"))
 
 
 class MovementKind(StrEnum):

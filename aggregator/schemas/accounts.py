@@ -14,18 +14,25 @@ from aggregator.models.accounts import (
 from aggregator.schemas.answers import AnswerSchema
 from aggregator.schemas.fields import Boolean, QueryBoolean, Text, Timestamp
 from aggregator.schemas.paging import ListQuerySchema, SortText
+from aggregator.text import opaque
+
+TYPED = 4  # characters at most that a keyboard sends for one
 
 
 class PasswordText(Text):
-    """A password. Whether a new one will do is for the service to say; here it is documented."""
+    """A password as it was typed. Whether a new one will do is for the service to say; here it is documented."""
 
     def __init__(self, required: bool = True, **documented: Any) -> None:
+        described = {"format": "password", "maxLength": MAX_PASSWORD_LENGTH, "examples": ["a lamp at the window"]}
         super().__init__(
-            max_length=MAX_PASSWORD_LENGTH,
-            required=required,
-            load_only=True,
-            metadata={"format": "password", "examples": ["a lamp at the window"]} | documented,
+            max_length=TYPED * MAX_PASSWORD_LENGTH, required=required, load_only=True, metadata=described | documented
         )
+
+    def spelled(self, text: str) -> str:
+        """The text as it is; what is hashed may be shorter, because letters and their accents become one character."""
+        if min(len(text), len(opaque(text))) > MAX_PASSWORD_LENGTH:
+            raise ValidationError(f"Longer than maximum length {MAX_PASSWORD_LENGTH}.")
+        return text
 
 
 class EmailText(Text):

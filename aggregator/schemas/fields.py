@@ -9,17 +9,25 @@ from marshmallow import ValidationError, fields, validate
 
 from aggregator import literals
 from aggregator.models.types import TIMESTAMP_FORMAT
+from aggregator.text import composed
 
 # PostgreSQL cannot store NUL, and nothing can encode half of a surrogate pair.
 _UNSTORABLE = {"\0", *map(chr, range(0xD800, 0xE000))}
 
 
 class Text(fields.String):
-    """A text that every database can store; min_length and max_length count characters."""
+    """A text that every database can store, composed (NFC); min_length and max_length count characters."""
 
     def __init__(self, *, min_length: int = 0, max_length: int, **kwargs: Any) -> None:
         length = validate.Length(min_length or None, max_length)
         super().__init__(validate=[length, _storable], **kwargs)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:
+        return self.spelled(super()._deserialize(value, attr, data, **kwargs))
+
+    def spelled(self, text: str) -> str:
+        """The text as it is kept and compared."""
+        return composed(text)
 
 
 class Integer(fields.Integer):

@@ -10,6 +10,10 @@ from aggregator.schemas.fields import Id, Integer, Moment, Text, Timestamp
 from aggregator.schemas.paging import ListQuerySchema, SortText
 
 
+BY = "The name of the user; `system` where it was nobody. Customers see `admin` in place of others' names."
+TYPED = 4 * CODE_LENGTH  # characters of a code with blanks between them
+
+
 class PurchaseSchema(Schema):
     """How to order."""
 
@@ -58,7 +62,7 @@ class OrderEventSchema(AnswerSchema):
 
     status = fields.Enum(OrderStatus, by_value=fields.String)
     at = Timestamp()
-    by = fields.String(metadata={"description": "The name of the user."})
+    by = fields.String(metadata={"description": BY})
 
 
 class OrderSchema(AnswerSchema):
@@ -80,5 +84,5 @@ class OrdersQuerySchema(ListQuerySchema):
     sort = SortText("created_at", "total")
     user_id = Id(metadata={"description": "Of a user; whoever is no admin sees their own at most."})
     status = fields.Enum(OrderStatus, by_value=fields.String)
-    code = Text(min_length=1, max_length=CODE_LENGTH, metadata={"description": "In small letters or capitals."})
+    code = Text(min_length=1, max_length=TYPED, metadata={"description": "In small letters or capitals, blanks do no harm."})
     created_after = Moment()

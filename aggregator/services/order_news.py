@@ -10,6 +10,7 @@ from aggregator.models.types import TIMESTAMP_FORMAT
 from aggregator.services import outbox, webhooks
 from aggregator.services.outbox import Message
 
+UNPAID = "unpaid"  # why an order was cancelled
 Line = Mapping[str, Any]  # product_id, product_name, quantity, unit_price
 
 
@@ -22,9 +23,11 @@ def tell_placed(order: Mapping[str, Any], lines: Sequence[Line], now: datetime) 
     _tell(Event.ORDER_PLACED, order, 1, {"items": items}, now)
 
 
-def tell_status(order: Mapping[str, Any], number: int, status: OrderStatus, now: datetime) -> None:
-    """Tell that an order has taken a status, as the event of that number in its history."""
-    _tell(Event.ORDER_STATUS, order, number, {"status": status.value}, now)
+def tell_status(
+    order: Mapping[str, Any], number: int, status: OrderStatus, now: datetime, reason: str | None = None
+) -> None:
+    """Tell that an order has taken a status, as the event of that number in its history; why, where it is not plain."""
+    _tell(Event.ORDER_STATUS, order, number, {"status": status.value} | ({"reason": reason} if reason else {}), now)
 
 
 def _tell(event: Event, order: Mapping[str, Any], number: int, news: Mapping[str, Any], now: datetime) -> None:

@@ -1,7 +1,10 @@
 """Orders as their users and the admins read them."""
 
+import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -18,11 +21,21 @@ from aggregator.services.list_queries import Listing
 from aggregator.services.listing import Page
 from aggregator.sql import Select, id_parameter, json_array, json_object, json_time, moment_parameter
 
+MISTAKEN = str.maketrans("OIL", "011")  # Crockford's: codes have only the others
 OWN = Order.user_id == id_parameter("owner_id")
 
 
-def order_json() -> json_object:
-    """An order as JSON, with its lines by their names, and all that has become of it."""
+SYSTEM, ADMIN = "system", "admin"  # in the history, in place of a name
+_BY_SYSTEM = (OrderEvent.by.is_(None), sa.literal_column(f"'{SYSTEM}'"))
+BY = sa.case(_BY_SYSTEM, else_=User.username)
+# Whose order it is learns no name but their own.
+BY_FOR_OWNER = sa.case(
+    _BY_SYSTEM, (OrderEvent.by == Order.user_id, User.username), else_=sa.literal_column(f"'{ADMIN}'")
+)
+
+
+def order_json(by: sa.ColumnElement[str] = BY) -> json_object:
+    """An order as JSON, with its lines by their names, and all that has become of it, and by whom."""
     line = json_object(
         {
             "product_id": OrderItem.product_id,
@@ -32,9 +45,9 @@ def order_json() -> json_object:
             "total": OrderItem.unit_price * OrderItem.quantity,
         }
     )
-    event = json_object({"status": OrderEvent.status, "at": json_time(OrderEvent.at), "by": User.username})
+    event = json_object({"status": OrderEvent.status, "at": json_time(OrderEvent.at), "by": by})
     lines = sa.select(line).where(OrderItem.order_id == Order.id).correlate(Order)
-    events = sa.select(event).join_from(OrderEvent, User, User.id == OrderEvent.by)
+    events = sa.select(event).outerjoin_from(OrderEvent, User, User.id == OrderEvent.by)
     events = events.where(OrderEvent.order_id == Order.id).correlate(Order)
     return json_object(
         {
@@ -59,18 +72,28 @@ ORDERS = Listing(
     filters={
         "owner_id": OWN,
         "user_id": Order.user_id == id_parameter("user_id"),
-        "code": Order.code == sa.func.upper(sa.bindparam("code", type_=sa.String)),
+        "code": Order.code == sa.bindparam("code", type_=sa.String),
         "status": sa.cast(Order.status, sa.String) == sa.bindparam("status", type_=sa.String),
         "created_after": Order.created_at > moment_parameter("created_after"),
     },
 )
 
 
+OWN_ORDERS = replace(ORDERS, document=partial(order_json, BY_FOR_OWNER))
+
+
 def page(owner_id: UUID | None, filters: Mapping[str, Any], **position: Any) -> Page:
     """A page of the orders of a user, or of everybody's where owner_id is None."""
     shown = {name: _as_text(value) for name, value in filters.items()}
+    if "code" in shown:
+        shown["code"] = code_of(shown["code"])
     owner = {} if owner_id is None else {"owner_id": str(owner_id)}
-    return listing.page(ORDERS, shown | owner, **position)
+    return listing.page(OWN_ORDERS if owner else ORDERS, shown | owner, **position)
+
+
+def code_of(text: str) -> str:
+    """The code that somebody types or has heard: in small letters, with blanks or hyphens, an O for a 0."""
+    return "".join(re.findall("[^\\W_]", text)).upper().translate(MISTAKEN)
 
 
 def _as_text(value: Any) -> str:
@@ -86,11 +109,11 @@ def find(owner_id: UUID | None, order_id: UUID) -> str:
     return str(rows[0][0])
 
 
-def written(order_id: UUID) -> str:
-    """An order as the transaction that is open sees it."""
-    return str(db.session.execute(_order(False), {"id": str(order_id)}).scalar_one())
+def written(owner_id: UUID, order_id: UUID) -> str:
+    """An order of a user as the transaction that is open sees it."""
+    return str(db.session.execute(_order(True), {"id": str(order_id), "owner_id": str(owner_id)}).scalar_one())
 
 
 def _order(of_somebody: bool) -> Select:
-    this = sa.select(sa.cast(order_json(), sa.Text)).where(Order.id == id_parameter("id"))
+    this = sa.select(sa.cast(order_json(BY_FOR_OWNER if of_somebody else BY), sa.Text)).where(Order.id == id_parameter("id"))
     return this.where(OWN) if of_somebody else this

@@ -27,8 +27,9 @@ from aggregator.errors import (
 from aggregator.models import MovementKind, Order, OrderEvent, OrderItem, OrderStatus, Role
 from aggregator.models.base import table_of
 from aggregator.models.orders import MAX_QUANTITY
-from aggregator.services import carts, idempotency, order_news, order_reads, stock
+from aggregator.services import carts, idempotency, order_limits, order_news, order_reads, stock
 from aggregator.services.idempotency import RequestKey
+from aggregator.services.order_limits import OrderLimits
 from aggregator.services.sign_ins import Principal
 from aggregator.sql import upsert
 
@@ -58,6 +59,7 @@ class Purchase:
     lines: Lines | None = None  # None: what is in the cart
     expected_total: int | None = None  # what the user has seen
     key: RequestKey | None = None
+    allowed: OrderLimits = OrderLimits()
 
 
 @dataclass(frozen=True)
@@ -73,11 +75,13 @@ def place(purchase: Purchase, now: datetime) -> Placed:
     """Place an order. Conflict where there is not enough of something, or the total is another than was expected."""
     order_id = uuid4()
     if purchase.key and (earlier := idempotency.begin(purchase.key, order_id, now)):
-        text = earlier.answer or order_reads.written(earlier.resource_id)
+        text = earlier.answer or order_reads.written(purchase.user_id, earlier.resource_id)
         return Placed(earlier.resource_id, text, replayed=True)
+    order_limits.require_turn(purchase.user_id, purchase.allowed, now)
     lines = carts.empty(purchase.user_id, now) if purchase.lines is None else purchase.lines
     if not lines:
         raise CartEmpty
+    order_limits.require_pieces(sum(lines.values()), purchase.allowed.pieces)
     taken = {product_id: -quantity for product_id, quantity in lines.items()}
     articles = stock.move(taken)
     items = [_item(product_id, quantity, articles[product_id]) for product_id, quantity in lines.items()]
@@ -87,7 +91,7 @@ def place(purchase: Purchase, now: datetime) -> Placed:
     db.session.execute(sa.insert(ITEMS), [{"order_id": order_id, **item} for item in items])
     _add_event(order_id, 1, OrderStatus.PLACED, purchase.user_id, now)
     order_news.tell_placed(order, items, now)
-    text = order_reads.written(order_id)
+    text = order_reads.written(purchase.user_id, order_id)
     if purchase.key:
         idempotency.finish(purchase.key, text)
     stock.note_sales(MovementKind.SALE, taken, now, order_id)
@@ -111,6 +115,7 @@ class Revision:
     lines: Lines | None = None
     expected_total: int | None = None
     status: OrderStatus | None = None
+    pieces: int = OrderLimits.pieces  # at most, unless there are fewer than before
 
 
 def change(by: Principal, order_id: UUID, wanted: Revision, now: datetime) -> None:
@@ -122,7 +127,7 @@ def change(by: Principal, order_id: UUID, wanted: Revision, now: datetime) -> No
     if status is not None and by.role is not Role.ADMIN:
         raise Forbidden("Only admins may do this; to cancel an order, POST to its /cancel.")
     if lines is not None:
-        _edit(order_id, lines, wanted.expected_total, now)
+        _edit(order_id, lines, wanted, now)
     if status is not None:
         _advance(order_id, status, by.user_id, now)
 
@@ -131,6 +136,14 @@ def cancel(by: Principal, order_id: UUID, now: datetime) -> None:
     """Cancel an order, one's own or as an admin anybody's, and give back what it took. Conflict once it is shipped."""
     _owner(by, order_id)
     _advance(order_id, OrderStatus.CANCELLED, by.user_id, now)
+
+
+def lapse(order_id: UUID, now: datetime) -> bool:
+    """Cancel an order that was not paid for in time, and give back what it took; false where it is placed no more."""
+    moved = _move(order_id, OrderStatus.CANCELLED, (OrderStatus.PLACED,), now)
+    if moved is not None:
+        _note(moved, OrderStatus.CANCELLED, None, now, order_news.UNPAID)
+    return moved is not None
 
 
 def _item(product_id: UUID, quantity: int, article: stock.Article) -> dict[str, Any]:
@@ -171,7 +184,7 @@ def new_code() -> str:
     return "".join(secrets.choice(ALPHABET) for _ in range(CODE_CHARACTERS))
 
 
-def _add_event(order_id: UUID, number: int, status: OrderStatus, by: UUID, now: datetime) -> None:
+def _add_event(order_id: UUID, number: int, status: OrderStatus, by: UUID | None, now: datetime) -> None:
     event = {"order_id": order_id, "number": number, "status": status, "at": now, "by": by}
     db.session.execute(sa.insert(EVENTS), event)
 
@@ -184,7 +197,7 @@ def _owner(by: Principal, order_id: UUID) -> UUID:
     return owner_id
 
 
-def _edit(order_id: UUID, lines: Lines, expected_total: int | None, now: datetime) -> None:
+def _edit(order_id: UUID, lines: Lines, wanted: Revision, now: datetime) -> None:
     """Have other lines in an order. Those that stay or shrink keep their prices, what grows or is new has today's."""
     this = sa.select(ORDERS.c.status).where(ORDERS.c.id == order_id)
     status = db.session.execute(this.with_for_update(key_share=True)).scalar_one()
@@ -195,6 +208,8 @@ def _edit(order_id: UUID, lines: Lines, expected_total: int | None, now: datetim
     added = {product_id: quantity for product_id, quantity in added.items() if quantity}
     if not added:
         return
+    if sum(added.values()) < 0:
+        order_limits.require_pieces(sum(lines.values()), wanted.pieces)
     articles = stock.move(added, {product_id: line["quantity"] for product_id, line in before.items()})
     items = [
         _item(product_id, quantity, articles[product_id])
@@ -202,7 +217,7 @@ def _edit(order_id: UUID, lines: Lines, expected_total: int | None, now: datetim
         else {"product_id": product_id, **before[product_id], "quantity": quantity}
         for product_id, quantity in lines.items()
     ]
-    _check_total(_total(items), expected_total)
+    _check_total(_total(items), wanted.expected_total)
     _replace(order_id, added, items)
     total = {"total": _total(items), "updated_at": now}
     db.session.execute(sa.update(ORDERS).where(ORDERS.c.id == order_id).values(total))
@@ -231,22 +246,38 @@ def _quantity(lines: Mapping[UUID, Mapping[str, Any]], product_id: UUID) -> int:
 
 def _advance(order_id: UUID, status: OrderStatus, by: UUID, now: datetime) -> None:
     """Give an order a status, and what comes with it. Of two who want to cancel it at once, one does."""
+    moved = _move(order_id, status, MAY_FOLLOW[status], now)
+    if moved is None:
+        before = db.session.scalar(sa.select(ORDERS.c.status).where(ORDERS.c.id == order_id))
+        raise StatusNotPossible(
+            f"The order is {before} {'already' if before is status else f'and cannot become {status}'}."
+        )
+    _note(moved, status, by, now)
+
+
+def _move(
+    order_id: UUID, status: OrderStatus, before: Iterable[OrderStatus], now: datetime
+) -> Mapping[str, Any] | None:
+    """Give an order a status, if it has one of those before; the order, or None."""
     row = ORDERS.c
     moved = (
         sa.update(ORDERS)
-        .where(row.id == order_id, row.status.in_(MAY_FOLLOW[status]))
+        .where(row.id == order_id, row.status.in_(before))
         .values(status=status, updated_at=now)
         .returning(row.id, row.user_id, row.code, row.total, row.currency)
     )
     found = db.session.execute(moved).mappings().first()
-    if found is None:
-        before = db.session.scalar(sa.select(row.status).where(row.id == order_id))
-        raise StatusNotPossible(
-            f"The order is {before} {'already' if before is status else f'and cannot become {status}'}."
-        )
+    return None if found is None else dict(found)
+
+
+def _note(
+    order: Mapping[str, Any], status: OrderStatus, by: UUID | None, now: datetime, reason: str | None = None
+) -> None:
+    """Write down, and say, that an order has a new status; what a cancelled one took goes back into the stock."""
+    order_id = order["id"]
     last = db.session.scalar(sa.select(sa.func.max(EVENTS.c.number)).where(EVENTS.c.order_id == order_id)) or 0
     _add_event(order_id, last + 1, status, by, now)
-    order_news.tell_status(dict(found), last + 1, status, now)
+    order_news.tell_status(order, last + 1, status, now, reason)
     if status is OrderStatus.CANCELLED:
         given = {product_id: line["quantity"] for product_id, line in _lines(order_id).items()}
         stock.move(given)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from threading import Semaphore
 
@@ -10,6 +11,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from aggregator.errors import Unavailable
 from aggregator.models.accounts import MAX_PASSWORD_LENGTH, MIN_PASSWORD_LENGTH
+from aggregator.text import has_control, opaque
 
 # OWASP's Password Storage Cheat Sheet. The library's own, 64 MiB each, would let fifty logins fill a small dyno.
 _hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
@@ -24,14 +26,15 @@ def weakness(password: str, *names: str) -> str | None:
 
     Length and guessability only, after NIST SP 800-63B: rules of composition make passwords worse.
     """
+    password = opaque(password)
     if not MIN_PASSWORD_LENGTH <= len(password) <= MAX_PASSWORD_LENGTH:
         return f"Must have {MIN_PASSWORD_LENGTH} to {MAX_PASSWORD_LENGTH} characters."
-    if any(character == "\0" or "\ud800" <= character <= "\udfff" for character in password):
+    if has_control(password):
         return "Contains a character that cannot be stored."  # in the words of what refuses it in a request
     folded = password.casefold()
     if folded in _common() or len(set(folded)) < 3:
         return "Is too common."
-    if any(name and name.casefold() in (folded, folded[::-1]) for name in names):
+    if any(name and opaque(name).casefold() in (folded, folded[::-1]) for name in names):
         return "Must not be the name or the address."
     return None
 
@@ -47,21 +50,38 @@ def _common() -> frozenset[str]:
 def hashed(password: str) -> str:
     """The hash to store. It takes some 20 ms and 19 MiB, so it has no place in a transaction."""
     with _one_of_few():
-        return _hasher.hash(password)
+        return _hasher.hash(opaque(password))
 
 
-def matches(password_hash: str | None, password: str) -> bool:
-    """Whether the password is the one that was hashed; takes as long where there is no hash."""
+@dataclass(frozen=True)
+class Match:
+    """Whether a password is the one that was hashed, and whether it would be hashed in another way today."""
+
+    good: bool
+    outdated: bool = False
+
+    def __bool__(self) -> bool:
+        return self.good
+
+
+def matches(password_hash: str | None, password: str) -> Match:
+    """Compare a password with a hash. It takes as long where there is no hash, which no password matches.
+
+    Passwords were once hashed as they were typed, so one that is typed in another form is tried in both.
+    """
+    forms = dict.fromkeys((opaque(password), password))
     with _one_of_few():
-        try:
-            return _hasher.verify(password_hash or NOBODYS, password) and password_hash is not None
-        except (VerificationError, InvalidHashError):
-            return False
+        found = [form for form in forms if _verify(password_hash or NOBODYS, form)]
+    if password_hash is None or not found:
+        return Match(False)
+    return Match(True, found[0] != opaque(password) or _hasher.check_needs_rehash(password_hash))
 
 
-def is_outdated(password_hash: str) -> bool:
-    """Whether a password was hashed in another way than it would be today."""
-    return _hasher.check_needs_rehash(password_hash)
+def _verify(password_hash: str, password: str) -> bool:
+    try:
+        return _hasher.verify(password_hash, password)
+    except (VerificationError, InvalidHashError):
+        return False
 
 
 @contextmanager

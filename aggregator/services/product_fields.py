@@ -10,6 +10,7 @@ from uuid import UUID
 from aggregator import literals
 from aggregator.models import MAX_PRICE, MAX_STOCK
 from aggregator.models.catalog import BRAND_LENGTH, CATEGORY_LENGTH, DESCRIPTION_LENGTH, NAME_LENGTH
+from aggregator.text import composed
 
 SHOWN_OF_CATEGORY = {"id", "name", "slug"}
 # Bytes of a file that are not of its encoding become these, so that they cost their row and no other: those that
@@ -54,6 +55,7 @@ def _nullable(parse: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 def _text(minimum: int, maximum: int) -> Callable[[Any], str]:
     def parse(value: Any) -> str:
+        value = composed(value) if isinstance(value, str) else value
         if not isinstance(value, str) or not minimum <= len(value) <= maximum:
             raise ValueError(f"Must be a text of {minimum} to {maximum} characters.")
         if not value.isascii() and is_undecodable(value):

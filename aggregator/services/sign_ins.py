@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from hashlib import blake2b
 from uuid import UUID, uuid4
 
 import sqlalchemy as sa
@@ -9,7 +10,7 @@ import structlog
 
 from aggregator.database import db
 from aggregator.models import Role, SignIn, User
-from aggregator.reading import read_often
+from aggregator.reading import read, read_often
 from aggregator.sql import Select, id_parameter, now_plus
 
 # Two tabs may use the same refresh token at the same moment: within so long both get the same new one.
@@ -29,14 +30,17 @@ class Principal:
     sign_in_id: UUID
 
 
-def begin(user: User, now: datetime, life: timedelta) -> SignIn:
-    """Sign a user in."""
+def begin(user: User, now: datetime, life: timedelta, network: str | None = None) -> SignIn:
+    """Sign a user in, from a network."""
     sign_in = SignIn(id=uuid4(), user_id=user.id, generation=1, refreshed_at=now, expires_at=now + life)
+    sign_in.network = _place(user.id, network)
     db.session.add(sign_in)
     return sign_in
 
 
-def refresh(sign_in_id: UUID, user_id: UUID, generation: int, now: datetime, life: timedelta) -> SignIn | None:
+def refresh(
+    sign_in_id: UUID, user_id: UUID, generation: int, now: datetime, life: timedelta, network: str | None = None
+) -> SignIn | None:
     """The sign-in with its next generation, in exchange for the last one; None where that buys nothing.
 
     An earlier generation has been used already, so somebody has stolen one of the two: the sign-in ends.
@@ -49,6 +53,7 @@ def refresh(sign_in_id: UUID, user_id: UUID, generation: int, now: datetime, lif
     if generation == sign_in.generation:
         sign_in.generation += 1
         sign_in.refreshed_at, sign_in.expires_at = now, now + life
+        sign_in.network = _place(user_id, network) or sign_in.network
         return sign_in
     if generation == sign_in.generation - 1 and now - sign_in.refreshed_at <= GRACE:
         return sign_in
@@ -86,6 +91,21 @@ def _role() -> Select:
             SignIn.expires_at > now_plus(0),
         )
     )
+
+
+def is_known(user_id: UUID, network: str) -> bool:
+    """Whether a user has been signed in from a network, as far as sign-ins are kept."""
+    return bool(read(_known, user_id=str(user_id), network=_place(user_id, network)))
+
+
+def _known() -> Select:
+    network = SignIn.network == sa.bindparam("network", type_=sa.String)
+    return sa.select(sa.literal(1)).where(SignIn.user_id == id_parameter("user_id"), network).limit(1)
+
+
+def _place(user_id: UUID, network: str | None) -> str | None:
+    """A network as it is kept: enough to know it again, for this user alone."""
+    return network and blake2b(f"{user_id} {network}".encode(), digest_size=16).hexdigest()
 
 
 def expire(now: datetime) -> int:

@@ -9,6 +9,7 @@ FOUNDATION = {"clock", "errors", "literals", "models", "database", "outages", "p
 WEB = FOUNDATION | {"auth", "clients", "extensions", "flows", "operations", "problem_types", "schemas", "services"}
 MAY_IMPORT = {
     "clock": set(),
+    "text": set(),
     "errors": set(),
     "literals": set(),
     "problem_types": {"errors"},
@@ -27,10 +28,10 @@ MAY_IMPORT = {
     "database": {"connecting", "models", "outages", "reading", "sql"},
     "clients": {"errors", "plain_text"},
     "config": {"clients", "errors"},
-    "services": FOUNDATION | {"clients", "plain_text", "sql"},
+    "services": FOUNDATION | {"clients", "plain_text", "sql", "text"},
     "flows": FOUNDATION | {"clients", "plain_text", "services"},
     "extensions": {"clients", "config", "flows"},
-    "schemas": {"clock", "literals", "models"},
+    "schemas": {"clock", "literals", "models", "text"},
     "operations": {"models"},
     "auth": FOUNDATION | {"extensions", "operations", "services"},
     "api": WEB,

@@ -6,7 +6,7 @@ from argon2.low_level import Type
 
 from aggregator.errors import Unavailable
 from aggregator.services import passwords
-from aggregator.services.passwords import NOBODYS, hashed, is_outdated, matches, weakness
+from aggregator.services.passwords import NOBODYS, Match, hashed, matches, weakness
 
 REAL = passwords._hasher
 
@@ -36,7 +36,6 @@ class TestWeakness:
             "žluťoučký kůň",
             "密码密碼パスワード",
             "🐧🐢🦊🐙🦉🐝🦂🐌",
-            "tab\tand\nline",
             "abc" * 42 + "ab",
             "Quillfeather's own",
             "myQuillfeather",
@@ -106,7 +105,7 @@ class TestHashes:
 
     @pytest.mark.parametrize("password", ["correct horse", "", "žluťoučký kůň", "a\0b", "x" * 128])
     def test_match_their_password(self, password):
-        assert matches(hashed(password), password) is True
+        assert matches(hashed(password), password) == Match(good=True, outdated=False)
 
     @pytest.mark.parametrize(
         ("password", "other"),
@@ -119,19 +118,18 @@ class TestHashes:
         ],
     )
     def test_match_no_other(self, password, other):
-        assert matches(hashed(password), other) is False
+        assert matches(hashed(password), other) == Match(good=False)
 
     @pytest.mark.parametrize(
         "stored", [None, "", "correct horse", "$argon2id$", "$argon2id$v=19$m=19456,t=2,p=1$x", "$2b$12$abc"]
     )
     def test_what_is_no_hash_matches_nothing(self, stored):
-        assert matches(stored, "correct horse") is False
+        assert matches(stored, "correct horse") == Match(good=False)
 
 
 class TestIsOutdated:
     def test_one_of_today_is_not(self):
-        assert not is_outdated(hashed("correct horse"))
-        assert not is_outdated(NOBODYS)
+        assert not matches(hashed("correct horse"), "correct horse").outdated
 
     @pytest.mark.parametrize(
         "hasher",
@@ -146,8 +144,52 @@ class TestIsOutdated:
     def test_one_made_in_another_way_is_and_still_matches(self, hasher):
         old = hasher.hash("correct horse")
 
-        assert is_outdated(old)
-        assert matches(old, "correct horse")
+        assert matches(old, "correct horse") == Match(good=True, outdated=True)
+
+
+class TestForms:
+    """A password is the same in every form of Unicode that a keyboard or a system gives it."""
+
+    @pytest.mark.parametrize(
+        ("set_as", "typed"),
+        [
+            ("Z\u00fcrich-Caf\u00e9 77 quay", "Zu\u0308rich-Cafe\u0301 77 quay"),
+            ("Zu\u0308rich-Cafe\u0301 77 quay", "Z\u00fcrich-Caf\u00e9 77 quay"),
+            ("correct\u00a0horse", "correct horse"),
+            ("correct horse", "correct\u3000horse"),
+            ("\uac00\uac01 horse battery", "\u1100\u1161\u1100\u1161\u11a8 horse battery"),
+            ("\u212bngstr\u00f6m 12", "\u00c5ngstro\u0308m 12"),
+        ],
+    )
+    def test_are_one_password(self, set_as, typed):
+        assert matches(hashed(set_as), typed) == Match(good=True, outdated=False)
+
+    @pytest.mark.parametrize(
+        ("set_as", "typed"),
+        [
+            ("Stra\u00dfe am Ring", "Strasse am Ring"),
+            ("\uff21BCDEFGH 12", "ABCDEFGH 12"),
+            ("\ufb01nal answer", "final answer"),
+        ],
+    )
+    def test_that_only_look_alike_are_others(self, set_as, typed):
+        assert not matches(hashed(set_as), typed)
+
+    def test_a_hash_of_what_was_typed_still_works_and_is_outdated(self):
+        typed = "Zu\u0308rich-Cafe\u0301 77 quay"
+        old = passwords._hasher.hash(typed)
+
+        assert matches(old, typed) == Match(good=True, outdated=True)
+        assert not matches(old, "Zurich-Cafe 77 quay")
+
+    def test_length_is_counted_in_characters_as_they_are_read(self):
+        assert weakness("e\u0301" * 2 + "lamp 3") is None
+        assert weakness("e\u0301" * 7) == "Must have 8 to 128 characters."
+        assert weakness("a\u0301bcde " * 18) is None  # 144 as they are typed
+
+    @pytest.mark.parametrize("control", ["\0", "\t", "\n", "\x7f", "\x85", "\ud800"])
+    def test_a_new_one_has_no_controls(self, control):
+        assert weakness(f"correct{control}horse") == "Contains a character that cannot be stored."
 
 
 class TestTurns:
@@ -166,7 +208,7 @@ class TestTurns:
 
     def test_a_turn_ends_whatever_came_of_it(self):
         for stored in ("nonsense", NOBODYS, None) * 2:
-            assert matches(stored, "x") is False
+            assert not matches(stored, "x")
         with pytest.raises(UnicodeEncodeError):
             hashed("\ud800")
         with pytest.raises(UnicodeEncodeError):
