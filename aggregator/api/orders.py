@@ -38,10 +38,13 @@ from aggregator.services.orders import Purchase, Revision
 URL = "/api/v1/orders"
 blueprint = Blueprint("orders", __name__, url_prefix="/api/v1", description="What has been ordered.")
 
-NOT_PLACED = (errors.InsufficientStock, errors.TotalChanged, errors.ReferenceGone)
+NOT_PLACED = (
+    *(errors.InsufficientStock, errors.TotalChanged, errors.ReferenceGone),
+    *(errors.LimitReached, errors.TooManyOrders),
+)
 NOT_CHANGED = (
     *(errors.NotFound, errors.OwnerRequired, errors.Forbidden, errors.OrderNotEditable),
-    *(errors.StatusNotPossible, errors.StockLimit),
+    *(errors.StatusNotPossible, errors.StockLimit, errors.LimitReached),
 )
 ON_ONE = {
     name: {"parameters": {"order_id": "$response.body#/id"}} for name in ("get_order", "update_order", "cancel_order")

@@ -105,7 +105,9 @@ class Settings:
     registrations_per_address: int = setting(
         readers.whole(1, 1_000_000), "How many accounts an hour one address may open (20).", 20
     )
-    orders_per_hour: int = setting(readers.whole(1, 1_000_000), "How many orders an hour one user may place (100).", 100)
+    orders_per_hour: int = setting(
+        readers.whole(1, 1_000_000), "How many orders an hour one user may place (100).", 100
+    )
     orders_per_day: int = setting(readers.whole(1, 1_000_000), "How many orders a day one user may place (300).", 300)
     order_pieces: int = setting(
         readers.whole(1, 1_000_000), "How many pieces, of all products together, one order may have (1000).", 1_000

@@ -9,7 +9,6 @@ from aggregator.schemas.carts import LineInputSchema
 from aggregator.schemas.fields import Id, Integer, Moment, Text, Timestamp
 from aggregator.schemas.paging import ListQuerySchema, SortText
 
-
 BY = "The name of the user; `system` where it was nobody. Customers see `admin` in place of others' names."
 TYPED = 4 * CODE_LENGTH  # characters of a code with blanks between them
 
@@ -84,5 +83,5 @@ class OrdersQuerySchema(ListQuerySchema):
     sort = SortText("created_at", "total")
     user_id = Id(metadata={"description": "Of a user; whoever is no admin sees their own at most."})
     status = fields.Enum(OrderStatus, by_value=fields.String)
-    code = Text(min_length=1, max_length=TYPED, metadata={"description": "In small letters or capitals, blanks do no harm."})
+    code = Text(min_length=1, max_length=TYPED, metadata={"description": "In any case, with blanks or without."})
     created_after = Moment()

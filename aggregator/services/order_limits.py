@@ -23,6 +23,9 @@ class OrderLimits:
     unpaid: int = 0
 
 
+USUAL = OrderLimits()
+
+
 def require_turn(user_id: UUID, allowed: OrderLimits, now: datetime) -> None:
     """Return if a user may place another order; nobody else may for this user until the transaction ends.
 

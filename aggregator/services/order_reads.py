@@ -26,7 +26,7 @@ OWN = Order.user_id == id_parameter("owner_id")
 
 
 SYSTEM, ADMIN = "system", "admin"  # in the history, in place of a name
-_BY_SYSTEM = (OrderEvent.by.is_(None), sa.literal_column(f"'{SYSTEM}'"))
+_BY_SYSTEM: Any = (OrderEvent.by.is_(None), sa.literal_column(f"'{SYSTEM}'"))
 BY = sa.case(_BY_SYSTEM, else_=User.username)
 # Whose order it is learns no name but their own.
 BY_FOR_OWNER = sa.case(
@@ -115,5 +115,7 @@ def written(owner_id: UUID, order_id: UUID) -> str:
 
 
 def _order(of_somebody: bool) -> Select:
-    this = sa.select(sa.cast(order_json(BY_FOR_OWNER if of_somebody else BY), sa.Text)).where(Order.id == id_parameter("id"))
+    this = sa.select(sa.cast(order_json(BY_FOR_OWNER if of_somebody else BY), sa.Text)).where(
+        Order.id == id_parameter("id")
+    )
     return this.where(OWN) if of_somebody else this

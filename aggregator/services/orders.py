@@ -59,7 +59,7 @@ class Purchase:
     lines: Lines | None = None  # None: what is in the cart
     expected_total: int | None = None  # what the user has seen
     key: RequestKey | None = None
-    allowed: OrderLimits = OrderLimits()
+    allowed: OrderLimits = order_limits.USUAL
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,17 @@ from uuid import uuid4
 
 import pytest
 
+from aggregator.clock import utcnow
+from aggregator.errors import TooManyOrders
 from aggregator.models import Order, OrderStatus, Product, Role, User
 from aggregator.schemas.orders import OrderEventSchema, OrderItemSchema, OrderSchema
+from aggregator.services import orders
+from aggregator.services.order_limits import OrderLimits
+from aggregator.services.orders import Purchase
 from tests.api.pages import links, pagination
 from tests.builders import LONG_AGO, edit, fill_cart, make_order, make_product, make_user, stored
 from tests.conftest import signed_in
+from tests.waiting import while_open
 
 URL = "/api/v1/orders"
 CHECKOUT = "/api/v1/cart/checkout"
@@ -249,7 +255,11 @@ class TestChange:
             assert (answer.status_code, answer.json["status"]) == (200, status)
 
         history = [(event["status"], event["by"]) for event in customer.get(f"{URL}/{order}").json["history"]]
-        assert history == [("placed", "Ada"), ("paid", "Grace"), ("shipped", "Grace"), ("delivered", "Grace")]
+        assert history == [("placed", "Ada"), ("paid", "admin"), ("shipped", "admin"), ("delivered", "admin")]
+        names = [event["by"] for event in admin.get(f"{URL}/{order}").json["history"]]
+        assert names == ["Ada", "Grace", "Grace", "Grace"]
+        assert "Grace" not in customer.get(URL).text
+        assert "Grace" in admin.get(URL).text
         assert admin.patch(f"{URL}/{order}", json={"status": "placed"}).status_code == 409
 
     def test_of_what_is_not_theirs_to_change_is_a_403(self, app, admin, customer, user, lamp):
@@ -273,6 +283,85 @@ class TestChange:
 
         assert (answer.json["status"], answer.json["total"]) == ("cancelled", 3998)
         assert admin.get(f"/api/v1/products/{lamp}").json["stock"] == 5
+
+
+class TestLimits:
+    def test_of_an_hour_and_a_day_say_when_the_next_order_may_come(self, app, make_app, lamp):
+        app = make_app(orders_per_hour=2, orders_per_day=3)
+        user = make_user(app)
+        customer = signed_in(app, user)
+        for _ in range(2):
+            assert customer.post(URL, json={"items": [line(lamp)]}).status_code == 201
+        customer.post(f"{URL}/{stored(app, Order)[0].id}/cancel")  # which is no way around it
+
+        answer = customer.post(URL, json={"items": [line(lamp)]}, headers=key())
+        assert (answer.status_code, answer.json["code"]) == (429, "too_many_orders")
+        assert 3_500 < int(answer.headers["Retry-After"]) <= 3_600
+        assert signed_in(app, make_user(app)).post(URL, json={"items": [line(lamp)]}).status_code == 201
+
+        edit(app, Order, Order.user_id == user, created_at=utcnow() - timedelta(hours=2))
+        fill_cart(app, user, {lamp: 1})
+        assert customer.post(CHECKOUT, headers=key()).status_code == 201  # what was refused has left its key free
+        answer = customer.post(URL, json={"items": [line(lamp)]})
+        assert answer.status_code == 429
+        assert 21 * 3_600 < int(answer.headers["Retry-After"]) <= 22 * 3_600
+
+    def test_a_repeated_request_is_answered_whatever_the_limit(self, make_app, lamp):
+        app = make_app(orders_per_hour=1)
+        customer = signed_in(app, make_user(app))
+        first, second = (customer.post(URL, json={"items": [line(lamp)]}, headers=key()) for _ in range(2))
+
+        assert (first.status_code, second.status_code, second.json) == (201, 201, first.json)
+
+    def test_two_at_once_do_not_both_find_room_for_one(self, make_app, now, lamp):
+        app = make_app()
+        user = make_user(app)
+        one = Purchase(user, "EUR", {lamp: 1}, allowed=OrderLimits(per_hour=1))
+
+        error = while_open(app, lambda: orders.place(one, now), lambda: orders.place(one, now))
+
+        assert isinstance(error, TooManyOrders)
+        assert len(stored(app, Order)) == 1
+
+    def test_of_pieces_holds_for_new_and_for_edited_orders(self, make_app):
+        app = make_app(order_pieces=10)
+        lamp, table = (make_product(app, price=100, stock=100) for _ in range(2))
+        user = make_user(app)
+        customer = signed_in(app, user)
+        order = customer.post(URL, json={"items": [line(lamp, 6), line(table, 4)]}).json["id"]
+        larger = make_order(app, user, {lamp: 20})
+
+        for items in ([line(lamp, 7), line(table, 4)], [line(lamp, 11)]):
+            for answer in (
+                customer.post(URL, json={"items": items}),
+                customer.patch(f"{URL}/{order}", json={"items": items}),
+            ):
+                assert (answer.status_code, answer.json["code"]) == (409, "limit_reached")
+                assert answer.json["detail"] == "No more than 10 pieces in one order; these are 11."
+        assert customer.patch(f"{URL}/{larger}", json={"items": [line(lamp, 19)]}).status_code == 200
+
+    def test_of_unpaid_orders_ends_when_one_is_paid_or_cancelled(self, make_app, admin, lamp):
+        app = make_app(orders_unpaid=1)
+        customer = signed_in(app, make_user(app))
+        order = customer.post(URL, json={"items": [line(lamp)]}).json["id"]
+
+        refused = customer.post(URL, json={"items": [line(lamp)]})
+        assert (refused.status_code, refused.json["code"]) == (409, "limit_reached")
+        admin.patch(f"{URL}/{order}", json={"status": "paid"})
+        order = customer.post(URL, json={"items": [line(lamp)]}).json["id"]
+        customer.post(f"{URL}/{order}/cancel")
+        assert customer.post(URL, json={"items": [line(lamp)]}).status_code == 201
+
+
+class TestCodes:
+    @pytest.mark.parametrize("typed", ["0123-4567", "o l 2 3 4 5 6 7", " 0i234567 ", "0123 4567", "O1234567"])
+    def test_are_found_as_people_type_them(self, app, customer, user, lamp, typed):
+        order = make_order(app, user, {lamp: 1})
+        edit(app, Order, Order.id == order, code="01234567")
+
+        found = customer.get(URL, query_string={"code": typed}).json
+
+        assert [each["id"] for each in found] == [str(order)]
 
 
 class TestCancel:
