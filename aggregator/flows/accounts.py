@@ -86,6 +86,8 @@ class Authenticator:
 
     def login(self, name: str, password: str, address: str, device: Device | None = None) -> SignIn:
         """Sign in by name or address. WrongCredentials does not say which of the two was wrong."""
+        if device is None:
+            self.limits.hit(self.allowed.logins_per_address, address)
         known = accounts.credentials(name)
         tried = self._allow(known, name, address, device)
         match = passwords.matches(known.password_hash if known and known.active else None, password)
@@ -149,8 +151,9 @@ class Authenticator:
             tried = f"{account} device:{device.sign_in_id}"
             self.limits.hit(self.allowed.logins_per_account, tried)
             return tried
+        if device is not None:  # somebody else's
+            self.limits.hit(self.allowed.logins_per_address, address)
         tried = f"{account} {address}"
-        self.limits.hit(self.allowed.logins_per_address, address)
         self.limits.hit(self.allowed.logins_per_account, tried)
         if not sign_ins.is_known(known.user_id if known else NOBODY, address):
             self._slow_down(account)
