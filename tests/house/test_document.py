@@ -58,7 +58,7 @@ class TestProblems:
 
         assert found["create_product", "409"] == ["changed_meanwhile", "id_taken", "name_taken", "request_in_progress"]
         assert found["create_order", "409"] == [
-            *("changed_meanwhile", "insufficient_stock", "request_in_progress", "total_changed")
+            *("changed_meanwhile", "insufficient_stock", "limit_reached", "request_in_progress", "total_changed")
         ]
         assert found["delete_category", "409"] == ["category_not_empty", "changed_meanwhile"]
         assert found["update_product", "412"] == ["version_conflict"]
