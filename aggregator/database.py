@@ -18,8 +18,10 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from aggregator import connecting
+from aggregator.crowd import Crowd
 from aggregator.models import Base
 from aggregator.outages import DatabaseOutages
+from aggregator.pools import WAIT_SECONDS, PatientPool
 from aggregator.reading import KeptReads
 from aggregator.sql import Select, now_plus
 
@@ -54,7 +56,7 @@ def init_app(app: Flask, url: URL, pool_size: int) -> None:
     kept = KeptReads()
     sa.event.listen(reader, "connect", kept.begin_epoch)
     app.extensions["reader"], app.extensions["kept_reads"] = reader, kept
-    app.extensions["outages"] = watched(writer, DatabaseOutages(url))
+    app.extensions["outages"] = watched(writer, reader, DatabaseOutages(url))
     if url.get_backend_name() == "sqlite":
         if url.database and url.database != ":memory:":
             Path(url.database).parent.mkdir(parents=True, exist_ok=True)
@@ -75,8 +77,8 @@ def close(app: Flask) -> None:
     app.extensions["reader"].dispose()
 
 
-def watched(writer: Engine, outages: DatabaseOutages) -> DatabaseOutages:
-    """The outages, which get to know of each commit, and whether it wrote anything."""
+def watched(writer: Engine, reader: Engine, outages: DatabaseOutages) -> DatabaseOutages:
+    """The outages, which get to know of each commit, whether it wrote anything, and of refused connections."""
 
     def after_statement(connection: Connection, *others: Any) -> None:
         context = others[-2]
@@ -87,6 +89,10 @@ def watched(writer: Engine, outages: DatabaseOutages) -> DatabaseOutages:
         if not connection.invalidated:
             connection.info.pop("wrote", None)
 
+    crowd = Crowd()
+    for pool in (writer.pool, reader.pool):
+        if isinstance(pool, PatientPool):
+            pool.note, pool.crowd = outages.note, crowd
     sa.event.listen(writer, "after_cursor_execute", after_statement)
     sa.event.listen(writer, "commit", lambda connection: outages.works(connection.info.pop("wrote", False)))
     sa.event.listen(writer, "rollback", after_rollback)
@@ -108,7 +114,8 @@ def _engine_options(url: URL, pool_size: int, settings: Mapping[str, str] | None
         "connect_args": connecting.arguments(settings),
         "pool_size": pool_size,
         "max_overflow": 0,
-        "pool_timeout": 3,
+        "poolclass": PatientPool,
+        "pool_timeout": WAIT_SECONDS,
     }
 
 

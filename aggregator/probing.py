@@ -2,11 +2,11 @@
 
 import sqlite3
 
-import sqlalchemy as sa
 from flask import current_app
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from aggregator.crowd import CONNECTIONS
 from aggregator.database import BUSY_TIMEOUT_MS
 from aggregator.troubles import Kind, Trouble, trouble_of, who_and_where
 
@@ -15,16 +15,6 @@ MAY_WRITE = """
 SELECT current_setting('transaction_read_only') = 'on',
     (SELECT bool_and(has_table_privilege(oid, 'INSERT') AND has_table_privilege(oid, 'UPDATE'))
     FROM pg_class WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace)
-"""
-CONNECTIONS = """
-SELECT count(*), (
-    SELECT min(most) FROM (VALUES
-        (current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
-            - coalesce(current_setting('reserved_connections', true), '0')::int),
-        ((SELECT nullif(rolconnlimit, -1) FROM pg_roles WHERE rolname = current_user)),
-        ((SELECT nullif(datconnlimit, -1) FROM pg_database WHERE datname = current_database()))
-    ) AS limits (most))
-FROM pg_stat_activity WHERE backend_type = 'client backend'
 """
 
 
@@ -64,7 +54,7 @@ def crowding() -> Trouble | None:
         return None
     try:
         with engine.connect() as connection:
-            taken, most = connection.execute(sa.text(CONNECTIONS)).one()
+            taken, most = connection.exec_driver_sql(CONNECTIONS).one()
     except SQLAlchemyError:
         return None  # somebody may have taken the right to look
     if taken >= CROWDED * most:

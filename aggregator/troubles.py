@@ -174,6 +174,11 @@ def trouble_of(error: BaseException, url: URL) -> Trouble | None:
     return Trouble(kind, who_and_where(url), _first_line(cause, url) if kind in SHOWS_DETAIL else "")
 
 
+def is_refused_for_now(error: BaseException) -> bool:
+    """Whether the server has no connection left: the driver's own error, as a pool meets it."""
+    return _of_postgresql(error) is Kind.TOO_MANY
+
+
 def who_and_where(url: URL) -> str:
     """The database at url as people name it, without a password."""
     if url.get_backend_name() == "sqlite":
@@ -182,6 +187,12 @@ def who_and_where(url: URL) -> str:
     host = host if isinstance(host, str) else ",".join(host)
     user = url.username or url.query.get("user")
     return f"{user} at {host}" if user else host
+
+
+def without_password(url: URL) -> str:
+    """The URL of a database as it may be shown: who, where and which, and none of its parameters but the host."""
+    kept = {name: url.query[name] for name in ("host", "port", "user", "dbname") if name in url.query}
+    return url.set(drivername=url.get_backend_name(), password=None, query=kept).render_as_string()
 
 
 def _of_postgresql(error: BaseException | None) -> Kind | None:

@@ -1,10 +1,13 @@
 """Runs the migrations of `flask db` on the app's database, one migrator at a time."""
 
+import sys
+
 from alembic import context
 from flask import current_app
 
 from aggregator.database import db
 from aggregator.models.types import GUID, UTCDateTime
+from aggregator.troubles import without_password
 
 MIGRATION_LOCK = 7_206_113_954  # any number, the same for all migrators
 
@@ -18,6 +21,7 @@ def render_item(type_, item, autogen_context):
 
 
 def run_migrations():
+    print(f"Database: {without_password(db.engine.url)}", file=sys.stderr)
     with db.engine.connect() as connection:
         if connection.dialect.name == "postgresql":
             # In the transaction of the migrations: behind a pooler, there is no session to keep settings or a lock.

@@ -79,7 +79,7 @@ class TestDevelopment:
             "UTC",
             "EUR",
         )
-        assert (found.sync_interval_seconds, found.sync_concurrency, found.db_pool_size) == (60, 32, 4)
+        assert (found.sync_interval_seconds, found.sync_concurrency, found.db_pool_size) == (60, 32, 2)
 
     def test_all_of_it_can_be(self):
         found = settings(

@@ -5,6 +5,7 @@ import sys
 import click
 from flask.cli import AppGroup
 
+from aggregator.cli.databases import writes
 from aggregator.cli.values import WholeNumber
 from aggregator.database import transaction
 from aggregator.jobs.run import Run
@@ -24,6 +25,7 @@ def list_command() -> None:
 
 @group.command("run")
 @click.argument("name", type=click.Choice(sorted(JOBS)))
+@writes
 def run_command(name: str) -> None:
     """Run the job NAME now, if there is something to do."""
     job = JOBS[name]
@@ -35,6 +37,8 @@ def run_command(name: str) -> None:
         click.echo("It failed; the log says why.", err=True)
         sys.exit(1)
     click.echo(", ".join(f"{key.replace('_', ' ')}: {value}" for key, value in summary.items()) or "Done.")
+    if "problem" in summary:
+        sys.exit(1)
 
 
 @group.command("status")

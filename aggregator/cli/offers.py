@@ -9,19 +9,23 @@ from uuid import UUID
 import click
 from flask.cli import AppGroup
 
+from aggregator.cli.databases import writes
 from aggregator.cli.values import ID, Moment
 from aggregator.clock import utcnow
 from aggregator.errors import ProblemError
+from aggregator.extensions import settings
 from aggregator.jobs.offers import sync
 from aggregator.jobs.run import Run
 from aggregator.models.types import TIMESTAMP_FORMAT
-from aggregator.services import catalog_reads, feeds, offer_reads, price_insights, price_reads
+from aggregator.services import catalog_reads, feeds, formats, offer_reads, price_insights, price_reads
 from aggregator.services.price_series import Series
 
 FAILURES = {"failed", "not_registered", "refused", "problem"}
 
 # As the API writes moments, and as people do.
 MOMENT = Moment(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%SZ", TIMESTAMP_FORMAT])
+
+PRICES = {"change", "min", "max", "average", "price", "own_price"}
 
 group = AppGroup("offers", help="Keep the offers up to date.")
 
@@ -39,8 +43,7 @@ def trend(product_id: UUID, offer_id: str | None, since: datetime | None, until:
         period = price_reads.period(utcnow(), *(moment and moment.replace(tzinfo=UTC) for moment in (since, until)))
     except ProblemError as error:
         raise click.ClickException(error.detail) from None
-    for name, value in json.loads(price_reads.trend(series, period)).items():
-        click.echo(f"{name.replace('_', ' ')}: {_in_words(value)}")
+    _print(json.loads(price_reads.trend(series, period)))
 
 
 @group.command("insights")
@@ -52,22 +55,39 @@ def insights(product_id: UUID) -> None:
     except ProblemError as error:
         raise click.ClickException(error.detail) from None
     changes = {f"change in {back}": change for back, change in found.pop("changes").items()}
-    for name, value in {**found, **changes}.items():
-        click.echo(f"{name.replace('_', ' ')}: {_in_words(value)}")
+    _print({**found, **changes})
 
 
-def _in_words(value: Any) -> str:
-    """A price with its moment, a difference with its percentage, or what is plain."""
-    if not isinstance(value, dict):
+def _print(found: dict[str, Any]) -> None:
+    """A line for each thing that was found."""
+    for name, value in found.items():
+        click.echo(f"{name.replace('_', ' ')}: {_in_words(name, value)}")
+
+
+def _in_words(name: str, value: Any) -> str:
+    """A price with its moment, a difference with its percentage, a price, or what is plain."""
+    if isinstance(value, dict) and "at" in value:
+        return f"{_price(value['price'])} at {value['at']}"
+    if isinstance(value, dict):
+        difference, share = value.values()
+        return f"{_difference(difference)}" if share is None else f"{_difference(difference)} ({share:+.2f} %)"
+    if value is None or name not in PRICES:
         return json.dumps(value).strip('"')
-    if "at" in value:
-        return f"{value['price']} at {value['at']}"
-    difference, share = value.values()
-    return f"{difference:+}" if share is None else f"{difference:+} ({share:+.2f} %)"
+    return _difference(value) if name == "change" else _price(value)
+
+
+def _price(minor: float) -> str:
+    # An average may lie between two minor units; to show one no coin could pay would help nobody.
+    return formats.money(round(minor), settings().currency)
+
+
+def _difference(minor: int) -> str:
+    return f"{'+' if minor >= 0 else ''}{_price(minor)}"
 
 
 @group.command("sync")
 @click.option("--product", "product_id", type=ID, help="Only this one, due or not.")
+@writes
 def sync_command(product_id: UUID | None) -> None:
     """Sync and register all that is due now; exit with 1 if something failed."""
     length = 1 if product_id else feeds.count_due()

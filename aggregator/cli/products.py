@@ -15,6 +15,7 @@ from uuid import UUID
 import click
 from flask.cli import AppGroup
 
+from aggregator.cli.databases import writes
 from aggregator.cli.past import STEP, live_through
 from aggregator.cli.values import ID, WholeNumber
 from aggregator.clock import utcnow
@@ -40,6 +41,7 @@ group = AppGroup("products", help="Fill the catalogue, and take it along.")
 @click.option("--seed", default=1, show_default=True, help="The same seed gives the same products.")
 @click.option("--past-days", default=0, type=WholeNumber(0, 90), help="Made-up prices of so many days before today.")
 @click.option("--tick", default=60.0, help="Seconds between two prices of the sandbox that goes on with that past.")
+@writes
 def add_samples(count: int, seed: int, past_days: int, tick: float) -> None:
     """Add COUNT made-up products; the worker registers them. Those that are there already are left alone.
 
@@ -142,6 +144,7 @@ def _with_progress(products: Iterable[Any]) -> Iterator[Any]:
 @click.option("--encoding", default="utf-8", show_default=True, help="Such as windows-1250 or utf-16.")
 @click.option("--dry-run", is_flag=True, help="Only tell what would be done.")
 @click.option("--all-or-nothing", is_flag=True, help="Import nothing at all if there is anything wrong.")
+@writes
 def import_command(file: str, form: str | None, encoding: str, dry_run: bool, all_or_nothing: bool) -> None:
     """Add the products in FILE, or change those there are, by id or by name; the worker registers the new ones.
 

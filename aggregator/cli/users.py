@@ -7,6 +7,7 @@ from typing import TypeVar
 import click
 from flask.cli import AppGroup
 
+from aggregator.cli.databases import writes
 from aggregator.errors import ProblemError
 from aggregator.extensions import authenticator
 from aggregator.flows import accounts
@@ -23,6 +24,7 @@ password_stdin = click.option("--password-stdin", is_flag=True, help="Read the p
 @click.option("--username", prompt=True)
 @click.option("--email", prompt=True)
 @password_stdin
+@writes
 def create_admin(username: str, email: str, password_stdin: bool) -> None:
     """Create an admin."""
     password = _password(password_stdin)
@@ -41,6 +43,7 @@ def list_users(role: str | None) -> None:
 @group.command("set-role")
 @click.argument("username")
 @click.argument("role", type=role_choice)
+@writes
 def set_role(username: str, role: str) -> None:
     """Give a user another role."""
     _try(lambda: accounts.change_named(username, role=Role(role)))
@@ -50,6 +53,7 @@ def set_role(username: str, role: str) -> None:
 @group.command("set-password")
 @click.argument("username")
 @password_stdin
+@writes
 def set_password(username: str, password_stdin: bool) -> None:
     """Give a user another password, sign them out everywhere, and let them try to sign in anew."""
     password = _password(password_stdin)
@@ -59,6 +63,7 @@ def set_password(username: str, password_stdin: bool) -> None:
 
 @group.command("deactivate")
 @click.argument("username")
+@writes
 def deactivate(username: str) -> None:
     """Keep a user from signing in, and sign them out everywhere."""
     _try(lambda: accounts.change_named(username, active=False))
@@ -67,6 +72,7 @@ def deactivate(username: str) -> None:
 
 @group.command("activate")
 @click.argument("username")
+@writes
 def activate(username: str) -> None:
     """Let a user sign in again."""
     _try(lambda: accounts.change_named(username, active=True))

@@ -75,7 +75,7 @@ class Settings:
         "development",
     )
     db_pool_size: int = setting(
-        readers.whole(1, 100), "How many connections each process keeps to PostgreSQL (4, and as many for reading).", 4
+        readers.whole(1, 100), "How many connections each process keeps to PostgreSQL (2, and as many for reading).", 2
     )
     secret_key: str = made_secret(
         "Signs what the pages keep in the browser: 32 random characters or more; in development one is made."

@@ -124,10 +124,10 @@ class TestTrend:
         result = runner.invoke(args=["offers", "trend", str(product), "--until", until.strftime(form)])
 
         lines = dict(line.split(": ", 1) for line in result.output.splitlines())
-        assert lines["first"] == f"1000 at {trend['first']['at']}"
-        assert lines["last"] == f"950 at {trend['last']['at']}"
-        assert (lines["change"], lines["change percent"], lines["direction"]) == ("-50", "-5.0", "down")
-        assert lines["average"] == str(trend["average"])
+        assert lines["first"] == f"10.00 EUR at {trend['first']['at']}"
+        assert lines["last"] == f"9.50 EUR at {trend['last']['at']}"
+        assert (lines["change"], lines["change percent"], lines["direction"]) == ("-0.50 EUR", "-5.0", "down")
+        assert lines["average"] == f"{trend['average'] / 100:.2f} EUR"
 
     def test_of_the_command_needs_a_product(self, runner):
         result = runner.invoke(args=["offers", "trend", "00000000-0000-0000-0000-000000000000"])
@@ -167,20 +167,28 @@ class TestInsights:
         assert visitor.get(f"/api/v1/products/{nobody}/price-insights").status_code == 404
         assert runner.invoke(args=["offers", "insights", nobody]).stderr == "Error: There is no such product.\n"
 
+    @pytest.mark.parametrize(
+        ("currency", "written"), [("JPY", "950 JPY"), ("KWD", "0.950 KWD"), ("EUR", "9.50 EUR"), ("CLF", "0.0950 CLF")]
+    )
+    def test_of_the_command_have_the_decimals_of_the_currency(self, make_app, product, currency, written):
+        runner = make_app(currency=currency).test_cli_runner()
+
+        assert runner.invoke(args=["offers", "insights", str(product)]).stdout.splitlines()[0] == f"price: {written}"
+
     def test_of_the_command_are_those_of_the_api(self, app, runner, product, began):
         edit(app, Product, Product.id == product, price=900)
 
         result = runner.invoke(args=["offers", "insights", str(product)])
 
         assert result.output.splitlines() == [
-            "price: 950",
-            f"lowest 30 days: 900 at {text(began + timedelta(hours=1))}",
-            f"all time low: 900 at {text(began + timedelta(hours=1))}",
-            f"all time high: 1200 at {text(began + timedelta(hours=2))}",
+            "price: 9.50 EUR",
+            f"lowest 30 days: 9.00 EUR at {text(began + timedelta(hours=1))}",
+            f"all time low: 9.00 EUR at {text(began + timedelta(hours=1))}",
+            f"all time high: 12.00 EUR at {text(began + timedelta(hours=2))}",
             "position: 16.67",
-            "own price: 900",
-            "own against market: -50 (-5.26 %)",
-            "change in 24h: +0 (+0.00 %)",
+            "own price: 9.00 EUR",
+            "own against market: -0.50 EUR (-5.26 %)",
+            "change in 24h: +0.00 EUR (+0.00 %)",
             "change in 7d: null",
             "change in 30d: null",
         ]

@@ -1,5 +1,6 @@
 """flask users: who may do what, from the shell."""
 
+import re
 from uuid import UUID
 
 import pytest
@@ -22,10 +23,10 @@ def run(runner):
 
 
 def said(result: Result) -> tuple[int, str, str]:
-    """The exit code, and what was written to stdout and stderr. It ended as it meant to: nothing was thrown."""
+    """The exit code, and what was written to stdout and stderr after the name of the database; nothing was thrown."""
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exc_info
     assert "Traceback" not in result.output
-    return result.exit_code, result.stdout, result.stderr
+    return result.exit_code, result.stdout, re.sub(r"^Database: \S+\n", "", result.stderr)
 
 
 def the_user(app: Flask, username: str) -> User:
@@ -310,3 +311,18 @@ def test_a_name_that_is_no_text_is_said_in_a_line(run, command):
     code, _, stderr = said(run(command, "bob\udcff", typed=f"{GOOD}\n{GOOD}\n"))
 
     assert (code, stderr.count("\n")) == (1, 1)
+
+
+@pytest.mark.parametrize("arguments", [["set-role", "nobody", "admin"], ["activate", "nobody"]], ids=" ".join)
+def test_what_writes_names_its_database_without_the_password(make_app, database_url, arguments):
+    given = database_url if database_url.get_backend_name() == "sqlite" else database_url.set(password="hunter2")
+    result = make_app(database_url=given).test_cli_runner().invoke(args=["users", *arguments])
+
+    first = result.stderr.splitlines()[0]
+    assert first.startswith(f"Database: {database_url.get_backend_name()}://")
+    assert database_url.database in first
+    assert "hunter2" not in result.output
+
+
+def test_what_only_reads_says_nothing_of_it(runner):
+    assert runner.invoke(args=["users", "list"]).stderr == ""
