@@ -124,9 +124,13 @@ def _prepare(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("PRAGMA foreign_keys = ON")
-    # SQLite's own knows only ASCII, and case-insensitive search goes through it.
     connection.create_aggregate("sum_of_products", 2, SumOfProducts)  # type: ignore[arg-type] # for one argument
-    connection.create_function("lower", 1, lambda text: text if text is None else str(text).lower(), deterministic=True)
+    connection.create_function("float_text", 1, float_text, deterministic=True)
+
+
+def float_text(number: float | None) -> str | None:
+    """For SQLite: the shortest text that means the same number, as PostgreSQL writes it."""
+    return None if number is None else repr(float(number)).removesuffix(".0")
 
 
 class SumOfProducts:

@@ -120,6 +120,7 @@ WORDS = (
     ("no password supplied", Kind.WRONG_PASSWORD),
     ("too many clients", Kind.TOO_MANY),
     ("too many connections", Kind.TOO_MANY),
+    ("no more connections allowed", Kind.TOO_MANY),  # pgbouncer's words
     ("connection slots are reserved", Kind.TOO_MANY),
     ("remaining connection slots", Kind.TOO_MANY),
     ("starting up", Kind.STARTING),

@@ -4,14 +4,17 @@ import io
 from datetime import datetime
 from typing import Any
 
+from aggregator.folding import sort_key
 from aggregator.services import samples
 from benchmarks.stub import product_ids
 
 SEED = 1
 # Each has a word of its own, and shares all others with many; the newest is the first.
 PRODUCTS = """
-INSERT INTO products (id, name, description, brand, category_id, price, stock, rating, version, created_at, updated_at)
-SELECT ids.id, brand || ' ' || kind || ' A' || number, description, brand, categories.id,
+INSERT INTO products (id, name, sort_key, description, brand, brand_key, category_id, price, stock, rating, version,
+  created_at, updated_at)
+SELECT ids.id, names.name, lower(replace(names.name, '-', '')) || chr(31) || names.name, description, brand,
+  lower(brand), categories.id,
   CASE WHEN place % 3 > 0 THEN 1000 + place % 90000 END, CASE WHEN place % 3 > 0 THEN place % 40 ELSE 0 END,
   (place % 51) / 10.0, 1, %(now)s - number * interval '1 second', %(now)s - place % 10000000 * interval '1 second'
 FROM ids, LATERAL (SELECT hashint8(number) & 2147483647 AS place) AS random,
@@ -19,7 +22,7 @@ FROM ids, LATERAL (SELECT hashint8(number) & 2147483647 AS place) AS random,
   LATERAL (SELECT 1 + number % %(kind_count)s AS kind_number) AS numbered,
   LATERAL (SELECT (%(kinds)s::text[])[kind_number] AS kind, (%(descriptions)s::text[])[kind_number] AS description,
     (%(slugs)s::text[])[kind_number] AS slug) AS kinds
-  JOIN categories USING (slug)
+  JOIN categories USING (slug), LATERAL (SELECT brand || ' ' || kind || ' A' || number AS name) AS names
 """
 FEEDS = """
 INSERT INTO feeds (product_id, status, attempts, registered_at, registered_with, id_is_ours, due_at, synced_at,
@@ -35,7 +38,7 @@ SELECT id, word, min(place) FROM (
   UNION ALL SELECT id, regexp_split_to_table(lower(description), '[^a-z0-9]+'), 2 FROM products
 ) AS words WHERE word <> '' GROUP BY id, word ORDER BY id, word
 """
-WORD_INDEX = "ix_search_words_word_place_product_id"
+WORD_INDEX = "ix_search_words_word_place"
 
 
 def fill(products: int, fingerprint: str, cursor: Any, now: datetime) -> None:
@@ -45,9 +48,9 @@ def fill(products: int, fingerprint: str, cursor: Any, now: datetime) -> None:
     cursor.copy_expert("COPY ids FROM STDIN", io.StringIO(lines))
     for name, parent in samples.CATEGORIES:
         cursor.execute(
-            "INSERT INTO categories (id, name, slug, parent_id, created_at, updated_at)"
-            " SELECT gen_random_uuid(), %s, %s, (SELECT id FROM categories WHERE slug = %s), %s, %s",
-            (name, name.lower(), parent, now, now),
+            "INSERT INTO categories (id, name, sort_key, slug, parent_id, created_at, updated_at)"
+            " SELECT gen_random_uuid(), %s, %s, %s, (SELECT id FROM categories WHERE slug = %s), %s, %s",
+            (name, sort_key(name), name.lower(), parent, now, now),
         )
     kinds, slugs, _, descriptions, _ = zip(*samples.KINDS, strict=True)
     lists = {"kinds": list(kinds), "slugs": list(slugs), "brands": samples.BRANDS}

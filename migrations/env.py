@@ -1,10 +1,13 @@
 """Runs the migrations of `flask db` on the app's database, one migrator at a time."""
 
 import sys
+from contextlib import contextmanager
 
+import sqlalchemy as sa
 from alembic import context
 from flask import current_app
 
+from aggregator import connecting
 from aggregator.database import db
 from aggregator.models.types import GUID, UTCDateTime
 from aggregator.troubles import without_password
@@ -20,19 +23,31 @@ def render_item(type_, item, autogen_context):
     return False
 
 
+# In transactions, because behind a pooler there is no session to keep settings or a lock.
+PATIENT = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '30s'"
+
+
 def run_migrations():
     print(f"Database: {without_password(db.engine.url)}", file=sys.stderr)
     with db.engine.connect() as connection:
         if connection.dialect.name == "postgresql":
-            # In the transaction of the migrations: behind a pooler, there is no session to keep settings or a lock.
-            with connection.begin():
-                connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
-                connection.exec_driver_sql("SET LOCAL lock_timeout = '30s'")
-                connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
-                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")
+            sa.event.listen(connection, "begin", lambda begun: begun.exec_driver_sql(PATIENT))
+            with alone():
                 migrate(connection)
         else:
             migrate(connection)
+
+
+@contextmanager
+def alone():
+    """Wait until no other migrator is at work, and keep others waiting: each migration is a transaction of its own."""
+    engine = sa.create_engine(db.engine.url, poolclass=sa.NullPool, connect_args=connecting.arguments())
+    connecting.prepare(engine)
+    with engine.connect() as guard:
+        guard.exec_driver_sql("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '10min'")
+        guard.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
+        guard.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")
+        yield
 
 
 def migrate(connection):
@@ -40,6 +55,7 @@ def migrate(connection):
         connection=connection,
         target_metadata=db.metadata,
         render_item=render_item,
+        transaction_per_migration=True,
         **current_app.extensions["migrate"].configure_args,
     )
     with context.begin_transaction():

@@ -17,6 +17,7 @@ from aggregator.auth import tokens_for
 from aggregator.clients.offer_rows import OfferRows
 from aggregator.clock import utcnow
 from aggregator.database import db, in_transaction, transaction
+from aggregator.folding import folded
 from aggregator.models import (
     AlertKind,
     Channel,
@@ -38,7 +39,6 @@ from aggregator.models import (
     Webhook,
 )
 from aggregator.services import alerts, carts, categories, feeds, orders, search, sign_ins, stock
-from aggregator.services.accounts import folded
 from aggregator.services.feeds import Claimed
 from aggregator.services.idempotency import RequestKey
 from aggregator.services.orders import Purchase

@@ -7,7 +7,7 @@ from aggregator.clock import utcnow
 from aggregator.database import in_transaction
 from aggregator.extensions import gallery
 from aggregator.jobs.run import Run, Summary
-from aggregator.services import changes, idempotency, images, jobs, limits, outbox, sign_ins, webhooks
+from aggregator.services import changes, idempotency, images, jobs, limits, outbox, sign_ins, sort_keys, webhooks
 
 CLEAN_UP = "clean-up"
 CLEAN_UP_SECONDS = 3600.0
@@ -22,7 +22,8 @@ def clean_up_is_due() -> bool:
 def clean_up(run: Run) -> Summary:
     """Forget old keys, deliveries, deleted webhooks, needless changes, runs, limits, sign-ins and lost workers.
 
-    And the images of deleted products, and what lies in their store that no image speaks of.
+    And the images of deleted products, and what lies in their store that no image speaks of. Keys that another version
+    has left out of date are mended.
     """
     return {
         "idempotency_keys": _all(run, idempotency.expire),
@@ -34,6 +35,7 @@ def clean_up(run: Run) -> Summary:
         "sign_ins": _all(run, sign_ins.expire),
         "images": _all(run, images.expire),
         "lost_image_files": gallery().sweep(run.stop, run.alive),
+        "sort_keys": _all(run, sort_keys.mend),
         "workers": in_transaction(lambda: jobs.forget_lost_workers(LOST_WORKER_SECONDS)),
     }
 

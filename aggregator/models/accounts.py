@@ -5,10 +5,11 @@ from enum import StrEnum
 from uuid import UUID, uuid4
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, validates
 
+from aggregator.folding import SORT_KEY_LENGTH, sort_key
 from aggregator.models.base import Base, no_longer_than
-from aggregator.models.types import choice
+from aggregator.models.types import choice, in_code_points
 
 USERNAME_LENGTH = 80
 EMAIL_LENGTH = 254
@@ -30,6 +31,7 @@ class User(Base):
     __table_args__ = (
         no_longer_than("username", USERNAME_LENGTH),
         no_longer_than("email", EMAIL_LENGTH),
+        sa.Index(None, "sort_key", "id"),
         # So that a name at the login is never somebody else's address.
         sa.CheckConstraint("username_key NOT LIKE '%@%'", name="username_key"),
         sa.CheckConstraint("email_key LIKE '%@%'", name="email_key"),
@@ -38,13 +40,19 @@ class User(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
     username: Mapped[str] = mapped_column(sa.String(USERNAME_LENGTH))
     username_key: Mapped[str] = mapped_column(sa.String(3 * USERNAME_LENGTH), unique=True)
+    sort_key: Mapped[str] = mapped_column(in_code_points(SORT_KEY_LENGTH), server_default="")
     email: Mapped[str] = mapped_column(sa.String(EMAIL_LENGTH))
-    email_key: Mapped[str] = mapped_column(sa.String(3 * EMAIL_LENGTH), unique=True)
+    email_key: Mapped[str] = mapped_column(in_code_points(3 * EMAIL_LENGTH), unique=True)
     password_hash: Mapped[str] = mapped_column(sa.Text)
     role: Mapped[Role] = mapped_column(choice(Role), default=Role.CUSTOMER)
     active: Mapped[bool] = mapped_column(default=True)
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime] = mapped_column(index=True)
+
+    @validates("username")
+    def _sort_by_username(self, _: str, username: str) -> str:
+        self.sort_key = sort_key(username)
+        return username
 
 
 class SignIn(Base):

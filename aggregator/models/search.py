@@ -7,10 +7,9 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from aggregator.models.base import Base, no_longer_than
+from aggregator.models.types import in_code_points
 
 WORD_LENGTH = 40
-# In the order of code points on both databases: a word's beginnings are found as a range.
-_Word = sa.String(WORD_LENGTH).with_variant(sa.String(WORD_LENGTH, collation="C"), "postgresql")
 
 
 class Place(IntEnum):
@@ -35,5 +34,5 @@ class SearchWord(Base):
     )
 
     product_id: Mapped[UUID] = mapped_column(primary_key=True)
-    word: Mapped[str] = mapped_column(_Word, primary_key=True)
+    word: Mapped[str] = mapped_column(in_code_points(WORD_LENGTH), primary_key=True)  # begun words are a range
     place: Mapped[int] = mapped_column(sa.SmallInteger)

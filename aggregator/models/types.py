@@ -71,6 +71,11 @@ class WholeNumber(sa.types.TypeDecorator[int]):
         return None if value is None else int(value)
 
 
+def in_code_points(length: int) -> sa.String:
+    """A text in the order of its code points: by itself, that of PostgreSQL is the database's, whichever that is."""
+    return sa.String(length).with_variant(sa.String(length, collation="C"), "postgresql")
+
+
 # SQLite numbers its rows only where the key is spelled INTEGER.
 BigKey = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 

@@ -7,11 +7,11 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from aggregator.errors import NotFound
+from aggregator.folding import folded
 from aggregator.models import Role, User
 from aggregator.models.base import table_of
 from aggregator.reading import read
 from aggregator.services import listing
-from aggregator.services.accounts import folded
 from aggregator.services.list_queries import Listing
 from aggregator.services.listing import Page
 from aggregator.sql import Select, id_parameter, json_bool, json_object, json_time
@@ -33,14 +33,14 @@ def user_json() -> json_object:
 
 
 def _contains(column: sa.SQLColumnExpression[str]) -> sa.ColumnElement[bool]:
-    return column.ilike(sa.bindparam("q", type_=sa.String), escape="\\")
+    return column.like(sa.bindparam("q", type_=sa.String), escape="\\")  # both are folded
 
 
 USERS = Listing(
     source=table_of(User),
     document=user_json,
     columns={
-        "username": User.username_key,
+        "username": User.sort_key,
         "email": User.email_key,
         "created_at": User.created_at,
     },

@@ -14,6 +14,7 @@ from email_validator import EmailNotValidError, validate_email
 
 from aggregator.database import db
 from aggregator.errors import Invalid, LastAdmin, NotFound, ValidationFailed
+from aggregator.folding import folded
 from aggregator.models import Role, User
 from aggregator.models.accounts import USERNAME_LENGTH
 from aggregator.reading import read
@@ -118,7 +119,7 @@ def named(username: str) -> User:
 
 def everybody(role: Role | None = None) -> Sequence[User]:
     """All users, or those of a role, by name."""
-    users = sa.select(User).order_by(User.username_key)
+    users = sa.select(User).order_by(User.sort_key, User.id)
     return db.session.scalars(users if role is None else users.where(User.role == role)).all()
 
 
@@ -160,8 +161,3 @@ def login_key(login: str) -> str:
         with suppress(Invalid):
             login = checked_email(login)
     return folded(login)
-
-
-def folded(text: str) -> str:
-    """A name or an address as it is compared with others."""
-    return normalize("NFKC", text).casefold()

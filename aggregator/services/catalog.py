@@ -10,8 +10,10 @@ from sqlalchemy.exc import IntegrityError
 
 from aggregator.database import STAYS, db, dialect
 from aggregator.errors import EditedMeanwhile, NotFound, ReferenceGone
+from aggregator.folding import sort_key
 from aggregator.models import Category, ChangeKind, Feed, MovementKind, Offer, PricePoint, Product, ProductPricePoint
 from aggregator.models.base import table_of
+from aggregator.models.catalog import brand_key
 from aggregator.services import alerts, changes, constraints, feeds, search, stock
 from aggregator.services.feeds import Claimed
 from aggregator.sql import now_plus, upsert
@@ -37,7 +39,10 @@ def add(product_id: UUID, fields: Mapping[str, Any], now: datetime, id_is_ours: 
 def add_missing(products: Sequence[Mapping[str, Any]], now: datetime) -> int:
     """Add those of products whose id and name are not in use, and count them; the worker registers them."""
     table = table_of(Product)
-    rows = [{"version": 1, "stock": 0, "created_at": now, "updated_at": now, **fields} for fields in products]
+    rows = [
+        {"version": 1, "stock": 0, "created_at": now, "updated_at": now, **fields, **keys_of(fields)}
+        for fields in products
+    ]
     kept = [table.c[name] for name in ("id", "name", "brand", "description", "stock")]
     insert = upsert(table, dialect()).on_conflict_do_nothing().returning(*kept)
     new = {row["id"]: dict(row) for row in db.session.execute(insert, rows).mappings()}
@@ -51,6 +56,11 @@ def add_missing(products: Sequence[Mapping[str, Any]], now: datetime) -> int:
         stock.note(MovementKind.INITIAL, {product_id: row["stock"] for product_id, row in new.items()}, now)
         changes.record(ChangeKind.CREATED, added, now)
     return len(added)
+
+
+def keys_of(fields: Mapping[str, Any]) -> dict[str, str | None]:
+    """The keys by which a product with these fields is sorted and compared, for statements beside the ORM."""
+    return {"sort_key": sort_key(fields["name"]), "brand_key": brand_key(fields.get("brand"))}
 
 
 def change(product_id: UUID, fields: Mapping[str, Any], now: datetime, versions: Versions = None) -> None:

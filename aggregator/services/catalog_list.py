@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from aggregator.models import MAX_PRICE, Category, Feed, Place, Product, Registration
 from aggregator.models.base import table_of
+from aggregator.models.catalog import brand_key
 from aggregator.services import listing, paging, search
 from aggregator.services.catalog_reads import product_json
 from aggregator.services.list_queries import Listing
@@ -50,7 +51,7 @@ PRODUCTS = Listing(
     core=table_of(Product),  # where it lives, it has one feed
     document=product_json,
     columns={
-        "name": Product.name,
+        "name": Product.sort_key,
         "created_at": Product.created_at,
         "updated_at": Product.updated_at,
         "lowest_price": Feed.lowest_price,
@@ -69,7 +70,7 @@ PRODUCTS = Listing(
         **_within("offer_price", Feed.lowest_price),
         **search.conditions(Place.DESCRIPTION),
         "category": _in_category(),
-        "brand": Product.brand.ilike(sa.bindparam("brand", type_=sa.String), escape="\\"),
+        "brand": Product.brand_key == sa.bindparam("brand", type_=sa.String),
         "in_stock": {True: _has_something(), False: sa.not_(_has_something())},
         "has_offers": {True: Feed.offer_count > 0, False: Feed.offer_count == 0},
         "registration": sa.cast(Feed.status, sa.String) == sa.bindparam("registration", type_=sa.String),
@@ -104,7 +105,7 @@ def page(filters: Mapping[str, Any], **position: Any) -> Page:
 
 def _parameter(name: str, value: Any) -> Any:
     if name == "brand":
-        return listing.literal(value)
+        return brand_key(value)
     if isinstance(value, UUID | Registration):
         return str(value)
     return paging.as_text(value) if name == "created_after" else value

@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
-from unicodedata import combining, normalize
 from uuid import UUID, uuid4
 
 import sqlalchemy as sa
@@ -22,6 +21,7 @@ from aggregator.errors import (
     ReferenceGone,
     ValidationFailed,
 )
+from aggregator.folding import searchable
 from aggregator.models import Category, Product
 from aggregator.models.catalog import CATEGORY_LENGTH
 from aggregator.services import alerts, constraints
@@ -107,8 +107,7 @@ def ancestors() -> dict[UUID, set[UUID]]:
 
 def slug_of(name: str) -> str:
     """A name as it can stand in a URL: "Café & Bar" is "cafe-bar". Empty where nothing of it can."""
-    plain = "".join(character for character in normalize("NFKD", name) if not combining(character))
-    return "-".join(re.findall("[a-z0-9]+", plain.casefold()))[:CATEGORY_LENGTH].strip("-")
+    return "-".join(re.findall("[a-z0-9]+", searchable(name)))[:CATEGORY_LENGTH].strip("-")
 
 
 def _counted(number: int, one: str, many: str) -> str:

@@ -34,7 +34,7 @@ CATEGORIES = Listing(
     source=table_of(Category),
     document=category_json,
     columns={
-        "name": Category.name,
+        "name": Category.sort_key,
         "slug": Category.slug,
         "created_at": Category.created_at,
     },

@@ -14,13 +14,14 @@ from aggregator.database import db, dialect
 from aggregator.models import Category, ChangeKind, Feed, MovementKind, Product, Registration
 from aggregator.models.base import table_of
 from aggregator.services import alerts, changes, search, stock
-from aggregator.services.catalog import SEARCHED
+from aggregator.services.catalog import SEARCHED, keys_of
 from aggregator.services.product_fields import CategoryName
 from aggregator.services.product_rows import Rejected, Row
 from aggregator.sql import Rows, insert_of, now_plus
 
 PRODUCTS = table_of(Product)
 FIELDS = ("name", "description", "brand", "category_id", "price", "stock", "rating")
+STORED = (*FIELDS, "sort_key", "brand_key")
 EMPTY = {"description": "", "brand": None, "category_id": None, "price": None, "stock": 0, "rating": None}
 
 
@@ -174,7 +175,8 @@ def _add(drafts: Sequence[_Draft], now: datetime) -> None:
     if drafts:
         connection, ids = db.session.connection(), [draft.id for draft in drafts]
         rows, statement = _add_products(dialect())
-        columns = [[draft.fields[name] for draft in drafts] for name in FIELDS]
+        stored = [draft.fields | keys_of(draft.fields) for draft in drafts]
+        columns = [[fields[name] for fields in stored] for name in STORED]
         stamps = {"version": 1, "created_at": now, "updated_at": now}
         connection.execute(statement, rows.parameters(ids, *columns) | stamps)
         rows, statement = _add_feeds(dialect())
@@ -185,7 +187,7 @@ def _add(drafts: Sequence[_Draft], now: datetime) -> None:
 
 @cache
 def _add_products(dialect: str) -> tuple[Rows, sa.Insert]:
-    return insert_of(PRODUCTS, dialect, ("id", *FIELDS), ("version", "created_at", "updated_at"))
+    return insert_of(PRODUCTS, dialect, ("id", *STORED), ("version", "created_at", "updated_at"))
 
 
 @cache
@@ -199,9 +201,11 @@ def _update(drafts: Sequence[_Draft], now: datetime) -> None:
         statement = (
             sa.update(PRODUCTS)
             .where(row.id == sa.bindparam("product"))
-            .values({name: sa.bindparam(name) for name in FIELDS} | {"version": row.version + 1, "updated_at": now})
+            .values({name: sa.bindparam(name) for name in STORED} | {"version": row.version + 1, "updated_at": now})
         )
-        db.session.execute(statement, [{"product": draft.id, **draft.fields} for draft in drafts])
+        db.session.execute(
+            statement, [{"product": draft.id, **draft.fields, **keys_of(draft.fields)} for draft in drafts]
+        )
         refused = sa.and_(Feed.product_id.in_([draft.id for draft in drafts]), Feed.status == Registration.REFUSED)
         db.session.execute(sa.update(Feed).where(refused).values(status=Registration.PENDING, due_at=now_plus(0)))
         search.index_again([draft.fields | {"id": draft.id} for draft in drafts if SEARCHED & draft.changed])

@@ -11,7 +11,7 @@ from aggregator.models import JobRun, RunStatus, Worker
 from aggregator.models.base import table_of
 from aggregator.models.types import TIMESTAMP_FORMAT, UTCDateTime
 from aggregator.reading import read
-from aggregator.sql import Select, now_plus, upsert
+from aggregator.sql import Select, in_code_points, now_plus, upsert
 
 RUNS_KEPT = timedelta(days=7)
 EXPIRED_AT_ONCE = 5_000
@@ -102,13 +102,13 @@ def forget_lost_workers(seconds: float) -> int:
 
 def workers() -> Sequence[Worker]:
     """The workers that have not signed off."""
-    return db.session.scalars(sa.select(Worker).order_by(Worker.name)).all()
+    return db.session.scalars(sa.select(Worker).order_by(in_code_points(Worker.name))).all()
 
 
 def living_workers(host: str) -> int:
     """How many workers of a host have been heard of lately."""
+    named = f"{host[:40]}:"
     alive = sa.select(sa.func.count()).where(
-        Worker.beat_at > now_plus(-WORKER_LOST_SECONDS),
-        Worker.name.startswith(f"{host[:40]}:", autoescape=True),
+        Worker.beat_at > now_plus(-WORKER_LOST_SECONDS), sa.func.substr(Worker.name, 1, len(named)) == named
     )
     return db.session.scalar(alive) or 0

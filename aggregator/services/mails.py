@@ -149,7 +149,7 @@ def _news() -> Select:
         sa.select(
             json_object({"id": drops.id, "name": drops.name, "price": drops.price, "price_before": drops.price_before})
         )
-        .order_by(sa.cast(drops.price, sa.Float) / drops.price_before, drops.name, drops.id)
+        .order_by(sa.cast(drops.price, sa.Float) / drops.price_before, drops.sort_key, drops.id)
         .limit(SHOWN)
     )
     return sa.select(
@@ -173,7 +173,13 @@ def _drops() -> sa.CTE:
         .scalar_subquery()
     )
     both = (
-        sa.select(Product.id, Product.name, Feed.lowest_price.label("price"), price_before.label("price_before"))
+        sa.select(
+            Product.id,
+            Product.name,
+            Product.sort_key,
+            Feed.lowest_price.label("price"),
+            price_before.label("price_before"),
+        )
         .join(Feed, Feed.product_id == Product.id)
         .where(Product.deleted_at.is_(None))
         .subquery("both")

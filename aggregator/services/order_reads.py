@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from aggregator.database import db
 from aggregator.errors import NotFound
-from aggregator.models import Order, OrderEvent, OrderItem, User
+from aggregator.models import Order, OrderEvent, OrderItem, Product, User
 from aggregator.models.base import table_of
 from aggregator.models.types import TIMESTAMP_FORMAT
 from aggregator.reading import read
@@ -47,6 +47,7 @@ def order_json(by: sa.ColumnElement[str] = BY) -> json_object:
     )
     event = json_object({"status": OrderEvent.status, "at": json_time(OrderEvent.at), "by": by})
     lines = sa.select(line).where(OrderItem.order_id == Order.id).correlate(Order)
+    name = sa.select(Product.sort_key).where(Product.id == OrderItem.product_id).scalar_subquery()
     events = sa.select(event).outerjoin_from(OrderEvent, User, User.id == OrderEvent.by)
     events = events.where(OrderEvent.order_id == Order.id).correlate(Order)
     return json_object(
@@ -54,7 +55,7 @@ def order_json(by: sa.ColumnElement[str] = BY) -> json_object:
             "id": Order.id,
             "code": Order.code,
             "status": Order.status,
-            "items": json_array(lines.order_by(OrderItem.product_name, OrderItem.product_id)),
+            "items": json_array(lines.order_by(name, OrderItem.product_id)),
             "total": Order.total,
             "currency": Order.currency,
             "created_at": json_time(Order.created_at),

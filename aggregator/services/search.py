@@ -7,12 +7,12 @@ different things, and rank them differently.
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
-from unicodedata import combining, normalize
 from uuid import UUID
 
 import sqlalchemy as sa
 
 from aggregator.database import db
+from aggregator.folding import searchable
 from aggregator.models import Place, Product, SearchWord
 from aggregator.models.base import table_of
 from aggregator.models.search import WORD_LENGTH
@@ -30,10 +30,8 @@ _words = re.compile(r"[^\W_]+").findall
 
 
 def words(text: str) -> list[str]:
-    """The words of a text as they are compared: "Café-Müller" has cafe and muller."""
-    if not text.isascii():
-        text = "".join(character for character in normalize("NFKD", text) if not combining(character))
-    return [word[:WORD_LENGTH] for word in _words(text.casefold())]
+    """The words of a text as they are compared: "Café-Müller & Søn" has cafe, muller and son."""
+    return [word[:WORD_LENGTH] for word in _words(searchable(text))]
 
 
 def index(products: Iterable[Mapping[str, Any]]) -> None:

@@ -14,7 +14,16 @@ from aggregator.services import listing
 from aggregator.services.list_queries import Listing
 from aggregator.services.listing import Page
 from aggregator.services.webhooks import is_there
-from aggregator.sql import Select, id_parameter, json_array, json_bool, json_object, json_text, json_time
+from aggregator.sql import (
+    Select,
+    id_parameter,
+    in_code_points,
+    json_array,
+    json_bool,
+    json_object,
+    json_text,
+    json_time,
+)
 
 
 def webhook_json(with_secret: bool = False) -> json_object:
@@ -40,7 +49,11 @@ def _events() -> Select:
     event = sa.cast(Subscription.event, sa.String)
     quote: sa.ColumnElement[str] = sa.literal_column("'\"'")
     quoted = quote + event + quote  # no name of an event needs escaping
-    own = sa.select(json_text(quoted).label("event")).where(Subscription.webhook_id == Webhook.id).order_by(event)
+    own = (
+        sa.select(json_text(quoted).label("event"))
+        .where(Subscription.webhook_id == Webhook.id)
+        .order_by(in_code_points(event))
+    )
     return own.correlate(Webhook)
 
 

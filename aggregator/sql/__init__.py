@@ -3,6 +3,7 @@
 from aggregator.sql.json_text import json_array, json_bool, json_object, json_one, json_text, json_time
 from aggregator.sql.pieces import (
     id_parameter,
+    in_code_points,
     microseconds,
     moment_of,
     moment_parameter,
@@ -19,6 +20,7 @@ __all__ = [
     "Rows",
     "Select",
     "id_parameter",
+    "in_code_points",
     "insert_of",
     "json_array",
     "json_bool",

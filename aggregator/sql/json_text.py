@@ -15,6 +15,8 @@ from sqlalchemy.sql.functions import FunctionElement
 from aggregator.models.types import GUID
 from aggregator.sql.query import Select
 
+_FRACTIONS = (sa.Float, sa.Numeric)
+
 
 class JsonText(sa.Text):
     """A text that is JSON."""
@@ -59,7 +61,10 @@ def _written(value: Any, compiler: Any, **kwargs: Any) -> str:
 
 @compiles(json_object, "sqlite")
 def _json_object_sqlite(element: json_object, compiler: Any, **kwargs: Any) -> str:
-    return f"json_object({compiler.process(element.clauses, **kwargs)})"
+    parts = [(part.type, compiler.process(part, **kwargs)) for part in element.clauses]
+    # SQLite itself writes 15 digits, and more in some versions; float_text is database.float_text.
+    written = [f"json(float_text({text}))" if isinstance(type_, _FRACTIONS) else text for type_, text in parts]
+    return f"json_object({', '.join(written)})"
 
 
 class json_bool(FunctionElement[Any]):

@@ -88,6 +88,23 @@ def _sum_of_products_sqlite(element: sum_of_products, compiler: Any, **kwargs: A
     return f"sum_of_products({compiler.process(element.clauses, **kwargs)})"  # database.SumOfProducts
 
 
+class in_code_points(FunctionElement[Any]):
+    """A text to be sorted in the order of its code points, which is not everywhere the database's own."""
+
+    type = sa.Text()
+    inherit_cache = True
+
+
+@compiles(in_code_points)
+def _in_code_points_postgresql(element: in_code_points, compiler: Any, **kwargs: Any) -> str:
+    return f'({compiler.process(element.clauses, **kwargs)} COLLATE "C")'
+
+
+@compiles(in_code_points, "sqlite")
+def _in_code_points_sqlite(element: in_code_points, compiler: Any, **kwargs: Any) -> str:
+    return f"({compiler.process(element.clauses, **kwargs)} COLLATE BINARY)"
+
+
 def moment_parameter(name: str) -> sa.ColumnElement[Any]:
     """A parameter that is a moment in the text of TIMESTAMP_FORMAT."""
     return sa.cast(sa.bindparam(name, type_=sa.String), UTCDateTime())

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from tests.house.modules import MODULES, PACKAGE, layer_of, named, nodes_of
 
-FOUNDATION = {"clock", "errors", "literals", "models", "database", "outages", "probing", "reading", "troubles"}
+FOUNDATION = {"clock", "errors", "folding", "literals", "models"}
+FOUNDATION |= {"database", "outages", "probing", "reading", "troubles"}
 WEB = FOUNDATION | {"auth", "clients", "extensions", "flows", "operations", "problem_types", "schemas", "services"}
 MAY_IMPORT = {
     "clock": set(),
@@ -15,7 +16,8 @@ MAY_IMPORT = {
     "problem_types": {"errors"},
     "plain_text": set(),
     "logs": {"plain_text"},
-    "models": set(),
+    "folding": set(),
+    "models": {"folding"},
     "serving": set(),
     "sandbox": set(),  # it stands for somebody else's program
     "sql": {"models"},

@@ -1,6 +1,10 @@
 """The migrations make exactly the database that the models describe, on both databases."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import uuid4
 
@@ -14,11 +18,13 @@ from sqlalchemy.engine import Connection, Engine
 
 from aggregator.app import MIGRATIONS
 from aggregator.config import Settings
-from aggregator.models import Base, StockMovement
+from aggregator.folding import sort_key
+from aggregator.models import Base, Product, SearchWord, StockMovement
 from tests.apps import NO_SERVICE, apps
 from tests.databases import migrate
 
 BEFORE_THE_LEDGER = "342b0f5f7e81"
+BEFORE_KEYS = "3d90c2f7a6e1"  # the columns are there, and nothing in them
 
 
 @pytest.fixture
@@ -118,6 +124,51 @@ def test_migrating_twice_changes_nothing(empty_engine):
 
     with empty_engine.connect() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM circuits").scalar() == 3
+
+
+def test_names_get_their_keys_and_other_words_where_their_letters_are_found_differently(empty_engine):
+    names = {"Rødvin": ["aero", "rodvin"], "Fern\u00adseher": ["aero", "fernseher"], "Lamp": ["old", "words"]}
+    brands = {"Rødvin": "Ærø", "Fern\u00adseher": "ÆRØ", "Lamp": None}
+    with apps() as start, start(Settings(empty_engine.url, NO_SERVICE)).app_context():
+        flask_migrate.upgrade(str(MIGRATIONS), BEFORE_KEYS)
+        with empty_engine.begin() as connection:
+            for name in names:
+                row = {"id": str(uuid4()), "name": name, "brand": brands[name], "at": "2026-01-02T03:04:05.678901Z"}
+                connection.execute(
+                    sa.text(
+                        "INSERT INTO products (id, name, description, brand, stock, version, created_at, updated_at)"
+                        " VALUES (:id, :name, '', :brand, 0, 1, :at, :at)"
+                    ),
+                    row,
+                )
+                for word in ("old", "words"):
+                    words = "INSERT INTO search_words (product_id, word, place) VALUES (:id, :word, 0)"
+                    connection.execute(sa.text(words), row | {"word": word})
+        flask_migrate.upgrade(str(MIGRATIONS))
+
+    with empty_engine.connect() as connection:
+        products = connection.execute(sa.select(Product.id, Product.name, Product.sort_key, Product.brand_key)).all()
+        words = connection.execute(sa.select(SearchWord.product_id, SearchWord.word).order_by(SearchWord.word)).all()
+    assert {name: (key, brand) for _, name, key, brand in products} == {
+        name: (sort_key(name), brands[name] and "ærø") for name in names
+    }
+    found = {name: [word for id_, word in words if id_ == product_id] for product_id, name, *_ in products}
+    assert found == names
+
+
+def test_two_migrators_at_once_take_turns(empty_postgresql):
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(lambda _: migrate_in_a_process(empty_postgresql), range(2)))
+
+    engine = sa.create_engine(empty_postgresql, poolclass=sa.NullPool)
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM circuits").scalar() == 3
+
+
+def migrate_in_a_process(url: sa.URL) -> None:
+    env = {**os.environ, "DATABASE_URL": url.render_as_string(hide_password=False)}
+    command = [sys.executable, "-m", "flask", "--app", "wsgi", "db", "upgrade"]
+    subprocess.run(command, env=env, check=True, capture_output=True, timeout=120)
 
 
 def test_what_was_in_stock_before_there_was_a_ledger_is_explained_by_it(empty_engine):

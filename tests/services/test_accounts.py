@@ -14,9 +14,10 @@ from sqlalchemy.exc import IntegrityError
 from aggregator.clock import utcnow
 from aggregator.database import db, in_transaction, transaction
 from aggregator.errors import Conflict, Invalid, NotFound
+from aggregator.folding import folded
 from aggregator.models import Role, SignIn, User
 from aggregator.services import account_reads, accounts
-from aggregator.services.accounts import Credentials, checked, checked_email, folded, login_key
+from aggregator.services.accounts import Credentials, checked, checked_email, login_key
 from tests.builders import LONG_AGO, edit, make_user, sign_in, stored
 
 GOOD = ("alice", "alice@example.com", "correct horse")

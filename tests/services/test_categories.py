@@ -36,7 +36,7 @@ class TestSlugs:
         [
             ("Garden chairs", "garden-chairs"),
             ("  Café & Bar!", "cafe-bar"),
-            ("Łódź", "odz"),  # the stroke through a letter is no accent that could be left out
+            ("Łódź", "lodz"),  # the stroke through a letter is no accent that could be left out
             ("Straße", "strasse"),
             ("A--B", "a-b"),
             ("漢字", ""),
