@@ -70,7 +70,7 @@ fuzz: development ## Try the running API with all that schemathesis can think of
 clean: ## Remove .venv, caches, and the database and logs of `make run`
 	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .benchmarks
 	@rm -rf instance/logs instance/demo.db instance/demo.db-wal instance/demo.db-shm
-	@rm -rf /tmp/aggregator-bench-history /tmp/aggregator-bench-api
+	@rm -rf /tmp/aggregator-bench-history /tmp/aggregator-bench-api /tmp/aggregator-generated-clients
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 runtime:

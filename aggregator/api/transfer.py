@@ -28,14 +28,16 @@ blueprint = Blueprint("transfer", __name__, url_prefix="/api/v1/products", descr
 
 MAX_IMPORT_BYTES = 64 * 1024 * 1024
 MAX_ERRORS = 1_000
-CSV, JSON_LINES = "text/csv", "application/x-ndjson"
+CSV, JSON_LINES, ANY_FILE = "text/csv", "application/x-ndjson", "application/octet-stream"
 FORMS = {
     CSV: Form.CSV,
     "text/tab-separated-values": Form.TSV,
     **dict.fromkeys((JSON_LINES, "application/jsonl", "application/json-lines"), Form.JSON_LINES),
 }
+FORMATS = {"csv": Form.CSV, "tsv": Form.TSV, "jsonl": Form.JSON_LINES}  # of a file whose type says nothing
 PROBLEMS = (Malformed, TooLarge, Unsupported, UnreadableImport, ImportRejected)
 FILE = {"schema": {"type": "string"}}
+BYTES = {"schema": {"type": "string", "format": "binary"}}
 
 
 @blueprint.route("/import")
@@ -43,16 +45,17 @@ class Import(MethodView):
     @blueprint.arguments(ImportQuerySchema, location="query")
     @blueprint.response(200, ImportReportSchema)
     @blueprint.problems(*PROBLEMS)
-    @blueprint.doc(requestBody={"required": True, "content": {CSV: FILE, JSON_LINES: FILE}})
-    def post(self, query: dict[str, bool]) -> dict[str, Any]:
+    @blueprint.doc(requestBody={"required": True, "content": {ANY_FILE: BYTES}})  # generated clients can send it
+    def post(self, query: dict[str, Any]) -> dict[str, Any]:
         """Add products, or change those there are, by id or by name
 
         Send CSV, with `id` or `name` and some of `description`, `brand`, `category` (its slug), `price`, `stock` and
         `rating` in the first line, or an object with these in each line. A row that will not do is named with the
         reason and stops no other. What is new is registered in the background. The charset is UTF-8 unless the
-        Content-Type says another; the body may be compressed with gzip, as Content-Encoding.
+        Content-Type says another; the body may be compressed with gzip, as Content-Encoding. The Content-Type may be
+        `text/csv`, `text/tab-separated-values` or `application/x-ndjson`, too; then `format` is not looked at.
         """
-        form = FORMS.get(request.mimetype)
+        form = FORMATS[query["format"]] if request.mimetype == ANY_FILE else FORMS.get(request.mimetype)
         if form is None:
             raise UnsupportedMediaType(f"Send {CSV} or {JSON_LINES}.")
         codec = _codec(form)

@@ -9,6 +9,11 @@ from aggregator.schemas.fields import QueryBoolean
 class ImportQuerySchema(Schema):
     """How to import."""
 
+    format = fields.String(
+        load_default="csv",
+        validate=validate.OneOf(["csv", "tsv", "jsonl"]),
+        metadata={"description": "The format of a body that is sent as `application/octet-stream`."},
+    )
     dry_run = QueryBoolean(load_default=False, metadata={"description": "Only tell what would be done."})
     all_or_nothing = QueryBoolean(
         load_default=False, metadata={"description": "Import nothing at all if there is anything wrong."}

@@ -31,6 +31,22 @@ class TestImport:
         }
         assert [product.name for product in stored(app, Product)] == ["Lamp"]
 
+    @pytest.mark.parametrize(
+        ("query", "body"),
+        [
+            ({}, "name,price\nLamp,5\n"),
+            ({"format": "csv"}, "name,price\nLamp,5\n"),
+            ({"format": "tsv"}, "name\tprice\nLamp\t5\n"),
+            ({"format": "jsonl"}, '{"name": "Lamp", "price": 5}\n'),
+        ],
+    )
+    def test_a_file_whose_type_says_nothing_is_read_as_the_query_says(self, client, query, body):
+        report = send(client, body, "application/octet-stream", **query).json
+
+        assert (report["added"], report["errors"]) == (1, [])
+        (product,) = client.get("/api/v1/products").json
+        assert (product["name"], product["price"]) == ("Lamp", 5)
+
     @pytest.mark.parametrize("kind", ["application/x-ndjson", "application/jsonl"])
     def test_takes_lines_of_json(self, app, client, kind):
         assert send(client, '{"name": "Café"}\n', kind).json["added"] == 1

@@ -61,8 +61,9 @@ class Belongings:
             case.body = {"image": picture()}
         elif operation == "import_products":
             row = {"name": f"Imported {number}", "description": "Warm"}
-            csv = "\n".join(",".join(line) for line in (row.keys(), row.values()))
-            case.body = csv if case.media_type == "text/csv" else json.dumps(row)
+            form = case.query.get("format", "csv")
+            lines = ("\t".join(line) if form == "tsv" else ",".join(line) for line in (row.keys(), row.values()))
+            case.body = json.dumps(row) if form == "jsonl" else "\n".join(lines)
         elif isinstance(case.body, dict):
             case.body = self._body(operation, case.body)
         if operation == "checkout":

@@ -120,7 +120,7 @@ def _operation(document: dict[str, Any], path: str, method: str, methods: dict[s
         needs_token=described["security"] != [],
         answers=frozenset(described["responses"]),
         files=frozenset(form or ()),
-        text="text/csv" in content,
+        text="application/octet-stream" in content,
     )
 
 

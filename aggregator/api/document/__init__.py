@@ -3,6 +3,7 @@
 Written once for each process, when it is first asked for.
 """
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -48,9 +49,21 @@ def _open_answers(document: dict[str, Any]) -> None:
     for name, schema in schemas.items():
         if name not in closed:
             schema.pop("additionalProperties", None)
-        if name.endswith("Patch"):  # what is not sent is not changed, whatever it would be in a new one
-            for described in schema["properties"].values():
-                described.pop("default", None)
+        elif not name.endswith("Patch"):  # in a change, what is not sent is not changed
+            _say_defaults(schema)
+        for described in schema.get("properties", {}).values():
+            described.pop("default", None)
+
+
+def _say_defaults(schema: dict[str, Any]) -> None:
+    """Say in words what is taken for a member that is not sent.
+
+    With `default`, generated clients send it themselves, or take the member for required.
+    """
+    for name, described in schema["properties"].items():
+        if described.get("default") is not None:
+            text = described.get("description", words.USUAL.get(name, ""))
+            described["description"] = f"{text} Unless sent: `{json.dumps(described['default'])}`.".lstrip()
 
 
 def _named(value: Any, schemas: dict[str, Any]) -> set[str]:

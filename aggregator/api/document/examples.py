@@ -8,7 +8,6 @@ from typing import Any
 JSON = "application/json"
 SOMETHING = "7b2f0c52-5f0e-4f57-9d0c-1f6d3c1b8a11"
 IMPORT_CSV = "name,description,brand,price,stock\nOak chair,It does not wobble.,Castera,12900,10\n"
-IMPORT_JSON = '{"name": "Oak chair", "description": "It does not wobble.", "price": 12900, "stock": 10}\n'
 
 PRODUCT = {
     "name": "Oak chair",
@@ -30,7 +29,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "create_product": {JSON: PRODUCT},
     "replace_product": {JSON: PRODUCT},
     "update_product": {JSON: {"price": 11900}},
-    "import_products": {"text/csv": IMPORT_CSV, "application/x-ndjson": IMPORT_JSON},
+    "import_products": {"application/octet-stream": IMPORT_CSV},
     "create_category": {JSON: {"name": "Garden chairs", "slug": "garden-chairs"}},
     "replace_category": {JSON: {"name": "Garden chairs", "slug": "garden-chairs"}},
     "update_category": {JSON: {"name": "Chairs for the garden"}},
