@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from aggregator import connecting
+from aggregator.clock import CLOCK
 from aggregator.crowd import Crowd
 from aggregator.models import Base
 from aggregator.outages import DatabaseOutages
@@ -156,6 +157,8 @@ def transaction() -> Iterator[None]:
     if session.in_transaction():
         raise RuntimeError("a transaction is open already")
     try:
+        if not CLOCK.follows:
+            database_now()
         yield
         session.commit()
     except BaseException:
@@ -188,8 +191,9 @@ def one_at_a_time(name: str) -> None:
 
 
 def database_now() -> datetime:
-    """The database's clock, in the session's transaction: the hosts' may disagree."""
+    """The database's clock, in the session's transaction: the hosts' may disagree, and utcnow() follows it."""
     now: datetime = db.session.connection().scalar(sa.select(now_plus(0)))
+    CLOCK.follow(now)
     return now
 
 

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 from aggregator.clients.offer_rows import OfferRows, parse_json, parse_offers
 from aggregator.clients.wire import Reply, Request, TransportError, retry_after_seconds
+from aggregator.clock import utcnow
 
 TOKEN_LIFE = timedelta(minutes=5)  # where the token itself does not say
 SOON = timedelta(seconds=10)
@@ -180,7 +181,7 @@ def _succeeded(reply: Reply) -> Reply:
 
 
 def _refuse(reply: Reply) -> NoReturn:
-    retry_after = retry_after_seconds(reply.retry_after, datetime.now(UTC), MAX_RETRY_AFTER)
+    retry_after = retry_after_seconds(reply.retry_after, utcnow(), MAX_RETRY_AFTER)
     raise ServiceDown(f"it answered {reply.status}", retry_after)
 
 

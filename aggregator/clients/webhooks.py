@@ -4,7 +4,7 @@ import hmac
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from hashlib import sha256
 from http import HTTPStatus
 from uuid import UUID
@@ -12,6 +12,7 @@ from uuid import UUID
 from aggregator.clients.addresses import AddressRules
 from aggregator.clients.many import ManyRequests
 from aggregator.clients.wire import TOO_LARGE, Reply, Request, TransportError, retry_after_seconds
+from aggregator.clock import utcnow
 
 SECRET_PREFIX = "whsec_"  # noqa: S105 - what each of them begins with
 CONCURRENCY = 16
@@ -59,7 +60,7 @@ def answer(result: Reply | TransportError) -> Answer:
     status = result.status
     if status and 200 <= status < 300:
         return Answer(status, None)
-    retry_after = retry_after_seconds(result.retry_after, datetime.now(UTC), MAX_RETRY_AFTER)
+    retry_after = retry_after_seconds(result.retry_after, utcnow(), MAX_RETRY_AFTER)
     return Answer(status, f"answered {status}", retry_after or None)
 
 

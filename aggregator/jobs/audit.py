@@ -1,10 +1,7 @@
 """Looks each hour for what must never be in the data, and says so in the log."""
 
-from datetime import timedelta
-
 import structlog
 
-from aggregator.clock import utcnow
 from aggregator.jobs.run import Run, Summary
 from aggregator.services import audit, jobs
 
@@ -16,7 +13,7 @@ log = structlog.get_logger(__name__)
 
 def audit_is_due() -> bool:
     """Whether no worker has audited for about an hour, however often workers are restarted."""
-    return not jobs.has_run_since(AUDIT, utcnow() - timedelta(seconds=0.9 * AUDIT_SECONDS))
+    return not jobs.has_run_within(AUDIT, 0.9 * AUDIT_SECONDS)
 
 
 def look(run: Run) -> Summary:

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import timedelta
 from functools import partial
 
 from aggregator.clock import utcnow
@@ -20,7 +19,7 @@ ROLL_UP_SECONDS = 3600.0
 
 def roll_up_is_due() -> bool:
     """Whether no worker has rolled up prices for about an hour, however often workers are restarted."""
-    return not jobs.has_run_since(ROLL_UP, utcnow() - timedelta(seconds=0.9 * ROLL_UP_SECONDS))
+    return not jobs.has_run_within(ROLL_UP, 0.9 * ROLL_UP_SECONDS)
 
 
 def roll_up(run: Run) -> Summary:

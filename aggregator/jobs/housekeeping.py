@@ -1,7 +1,7 @@
 """Forgets what nobody needs any more."""
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from aggregator.clock import utcnow
 from aggregator.database import in_transaction
@@ -16,7 +16,7 @@ LOST_WORKER_SECONDS = 24 * 3600.0
 
 def clean_up_is_due() -> bool:
     """Whether no worker has cleaned up for about an hour, however often workers are restarted."""
-    return not jobs.has_run_since(CLEAN_UP, utcnow() - timedelta(seconds=0.9 * CLEAN_UP_SECONDS))
+    return not jobs.has_run_within(CLEAN_UP, 0.9 * CLEAN_UP_SECONDS)
 
 
 def clean_up(run: Run) -> Summary:

@@ -4,17 +4,21 @@ from collections import Counter
 from collections.abc import Callable
 from uuid import UUID
 
+import structlog
 from flask import Flask, current_app
 
-from aggregator.extensions import sync_settings, tokens
+from aggregator.database import in_transaction
+from aggregator.extensions import settings, sync_settings, tokens
 from aggregator.flows.sync import Sync
 from aggregator.jobs.run import Run, Summary
 from aggregator.services import feeds
 
+log = structlog.get_logger(__name__)
+
 
 def anything_due() -> bool:
     """Whether a product wants to be synced or registered now."""
-    return feeds.anything_due()
+    return feeds.anything_due() or feeds.anything_misdated(settings().sync_interval_seconds)
 
 
 def sync_due(run: Run) -> Summary:
@@ -29,6 +33,9 @@ def sync(run: Run, only: UUID | None = None, progress: Callable[[int], None] = l
     """
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
     done: Counter[str] = Counter()
+    forward = in_transaction(lambda: feeds.bring_forward(settings().sync_interval_seconds))
+    if forward:
+        log.warning("the clock of the database has gone back", products_brought_forward=forward)
     while True:
         work = Sync(app, tokens(), sync_settings(), run.stop, only, progress, run.alive)
         last = work.run()

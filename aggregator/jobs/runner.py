@@ -1,4 +1,4 @@
-"""Runs jobs by the clock, records each run, and survives whatever a job does."""
+"""Runs jobs by the monotonic clock, records each run, and survives whatever a job does."""
 
 import os
 import signal
@@ -9,15 +9,15 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 
-import schedule
 import structlog
 from flask import Flask
 
 from aggregator import __version__, database
 from aggregator.clock import utcnow
-from aggregator.database import in_transaction, outages
+from aggregator.database import database_now, in_transaction, outages
 from aggregator.flows.claims import process_name
 from aggregator.jobs.run import Run, Summary
+from aggregator.jobs.scheduler import SteadyScheduler
 from aggregator.jobs.timetable import JOBS, Job
 from aggregator.logs import redacted
 from aggregator.services import jobs
@@ -26,6 +26,7 @@ BEAT_SECONDS = 10.0
 TICK_SECONDS = 0.2
 STOP_SECONDS = 8.0  # a platform kills after 10 or 30
 STUCK_SECONDS = 120.0
+STALLED_SECONDS = 30.0  # after the next job should have been started
 EX_SOFTWARE = 70
 
 log = structlog.get_logger(__name__)
@@ -36,7 +37,7 @@ def run_job(job: Job, run: Run) -> Summary | None:
     if not job.due():
         return None
     worker = process_name()
-    run_id = in_transaction(lambda: jobs.start_run(job.name, worker, utcnow()))
+    run_id = in_transaction(lambda: jobs.start_run(job.name, worker, database_now()))
     summary, error = None, None
     try:
         summary = job.run(run)
@@ -47,7 +48,7 @@ def run_job(job: Job, run: Run) -> Summary | None:
         error = str(trouble) if trouble else redacted(traceback.format_exc())
         if not trouble:
             log.exception("job failed", job=job.name)
-    in_transaction(lambda: jobs.end_run(run_id, utcnow(), summary, error))
+    in_transaction(lambda: jobs.end_run(run_id, database_now(), summary, error))
     return summary
 
 
@@ -66,7 +67,7 @@ class Runner:
         self.asked_to_stop = False
         self.name = process_name()
         self.started_at: datetime = utcnow()
-        self.ticked_at = time.monotonic()
+        self.ticked_at = self.progressed_at = time.monotonic()
         self.threads = ThreadPoolExecutor(len(self.timetable), "job", initializer=_leave_signals_to_the_main_thread)
         self.running: dict[str, tuple[Future[None], Run]] = {}
         self.beaten_at = -BEAT_SECONDS
@@ -77,7 +78,7 @@ class Runner:
 
     def run(self) -> None:
         """Run until asked to stop, and let what is running come to an end."""
-        clock = schedule.Scheduler()
+        clock = SteadyScheduler()
         for job in self.timetable.values():
             clock.every(max(int(job.seconds), 1)).seconds.do(self._start, job)
         threading.Thread(target=self._watch, daemon=True, name="watchdog").start()
@@ -93,6 +94,7 @@ class Runner:
 
     def _start(self, job: Job) -> None:
         """Start a job, unless its last run is still going on."""
+        self.progressed_at = time.monotonic()
         future, _ = self.running.get(job.name, (None, None))
         if future is None or future.done():
             run = Run(self.stop)
@@ -111,12 +113,18 @@ class Runner:
                 log.exception("worker trouble")
 
     def _beat(self) -> None:
-        if time.monotonic() - self.beaten_at < BEAT_SECONDS:
+        """Note that this worker gets on; not while it only goes round and starts nothing."""
+        if time.monotonic() - self.beaten_at < BEAT_SECONDS or self._stands_still(STALLED_SECONDS):
             return
         self.beaten_at = time.monotonic() - BEAT_SECONDS + 1.0  # where it fails, again in a second
         with self.app.app_context():
             in_transaction(lambda: jobs.beat(self.name, __version__, self.started_at))
         self.beaten_at = time.monotonic()
+
+    def _stands_still(self, seconds: float) -> bool:
+        """Whether no job has been started for so long after the most frequent one should have been."""
+        often = min((job.seconds for job in self.timetable.values()), default=0.0)
+        return time.monotonic() - self.progressed_at > often + seconds
 
     def _end(self) -> None:
         """Wait for the running jobs, which have been told to stop, and sign off."""
@@ -139,6 +147,7 @@ class Runner:
         """End the process when something has made no progress for long: whoever runs it starts a new one."""
         while not self.stop.wait(5.0):
             alive = [run.alive_at for future, run in list(self.running.values()) if not future.done()]
-            if time.monotonic() - min([self.ticked_at, *alive]) > STUCK_SECONDS:
+            stuck = time.monotonic() - min([self.ticked_at, *alive]) > STUCK_SECONDS
+            if stuck or self._stands_still(STUCK_SECONDS):
                 log.error("worker stuck", worker=self.name)
                 os._exit(EX_SOFTWARE)

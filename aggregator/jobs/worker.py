@@ -22,7 +22,10 @@ def main(app: Flask, arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="worker.py", description="Syncs offers and does what else is due.")
     parser.add_argument("--check", action="store_true", help="exit with 0 if a worker of this host is alive")
     if parser.parse_args(arguments).check:
-        return 0 if _is_alive(app) else 1
+        silent = _why_not_alive(app)
+        if silent:
+            print(silent, file=sys.stderr)
+        return 1 if silent else 0
     if problem := _schema_problem(app):
         print(problem[0], file=sys.stderr)
         return problem[1]
@@ -64,6 +67,12 @@ def settle_garbage_collector() -> None:
     gc.set_threshold(100_000, 20, 20)
 
 
-def _is_alive(app: Flask) -> bool:
+def _why_not_alive(app: Flask) -> str | None:
+    """Why no worker of this host gets on, if none does."""
     with app.app_context(), transaction():
-        return jobs.living_workers(socket.gethostname()) > 0
+        silences = jobs.silences(socket.gethostname())
+    if not silences:
+        return "No worker of this host is running."
+    if silences[0] >= jobs.WORKER_LOST_SECONDS:
+        return f"The worker of this host was last heard of {silences[0]:.0f} s ago: it stands still, or has died."
+    return None

@@ -47,6 +47,8 @@ class Feed(Base):
     claimed_until: Mapped[datetime | None]
 
     synced_at: Mapped[datetime | None]
+    # The moment of the latest price points where that lies after synced_at: the clock had gone back.
+    points_until: Mapped[datetime | None]
     failures: Mapped[int] = mapped_column(default=0)  # syncs failed in a row
     failure: Mapped[str | None] = mapped_column(sa.Text)  # why the last one failed
     # What the open offers come to, so that lists can show it and sort by it.

@@ -43,3 +43,4 @@ class Worker(Base):
     version: Mapped[str] = mapped_column(sa.String(40))
     started_at: Mapped[datetime]
     beat_at: Mapped[datetime]
+    steady_beat: Mapped[float | None] = mapped_column(sa.Float)  # by the monotonic clock of its host, which nobody sets

@@ -35,6 +35,10 @@ class StatusSchema(HealthSchema):
     syncs_failing = fields.Integer(metadata={"description": "Products whose offers cannot be synced."})
     workers = fields.Integer(metadata={"description": "That are alive."})
     worker_heartbeat_age = fields.Float(allow_none=True, metadata={"description": "In seconds."})
+    ahead = fields.Float(
+        allow_none=True,
+        metadata={"description": "How many seconds what is stored lies ahead of the database's clock, if it does."},
+    )
     token = fields.String(metadata={"description": "Of the offers service: valid, expired, missing or given."})
     paused_calls = fields.Dict(
         keys=fields.String(),

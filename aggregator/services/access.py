@@ -6,15 +6,16 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from aggregator.clients.offers import AccessToken
+from aggregator.clients.offers import MAX_RETRY_AFTER, AccessToken
 from aggregator.database import db
 from aggregator.models import Access, Circuit, Endpoint
-from aggregator.sql import now_plus
+from aggregator.sql import is_past, now_plus
 
 LEASE_SECONDS = 15.0  # longer than a call to /auth may take
 FIRST_PAUSE = 5.0
 LONGEST_PAUSE = 60.0
 TOLERATED_FAILURES = 3
+MOST_JITTER = 1.2
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ def stored_token(fingerprint: str) -> AccessToken | None:
             Access.fingerprint == fingerprint,
             Access.token.is_not(None),
             Access.in_doubt.is_(False),
+            _is_dated(),
             sa.or_(Access.expires_at.is_(None), Access.expires_at > now_plus(0)),
         )
     ).first()
@@ -42,7 +44,7 @@ def take_lease(holder: str) -> bool:
     """Whether holder is now the one to ask for a token; nobody else is for LEASE_SECONDS."""
     lease = (
         sa.update(Access)
-        .where(sa.or_(Access.leased_until.is_(None), Access.leased_until < now_plus(0)))
+        .where(sa.or_(Access.leased_until.is_(None), is_past(Access.leased_until, LEASE_SECONDS)))
         .values(leased_by=holder, leased_until=now_plus(LEASE_SECONDS))
     )
     return db.session.execute(lease.returning(Access.id)).first() is not None
@@ -56,7 +58,7 @@ def give_back_lease(holder: str) -> None:
 def store_token(fingerprint: str, token: AccessToken) -> None:
     """Make token the one that all processes use."""
     values = {"fingerprint": fingerprint, "token": token.value, "expires_at": token.expires_at}
-    db.session.execute(sa.update(Access).values(**values, in_doubt=False))
+    db.session.execute(sa.update(Access).values(**values, obtained_at=now_plus(0), in_doubt=False))
 
 
 def prolong_token(fingerprint: str, seconds: float) -> AccessToken | None:
@@ -65,14 +67,21 @@ def prolong_token(fingerprint: str, seconds: float) -> AccessToken | None:
     When the service says that a token is still valid, it is this one: our clock is ahead of the service's, or
     a call was refused by mistake.
     """
-    expires_at = sa.case((Access.expires_at > now_plus(seconds), Access.expires_at), else_=now_plus(seconds))
+    lasts = sa.and_(_is_dated(), Access.expires_at > now_plus(seconds))
+    expires_at = sa.case((lasts, Access.expires_at), else_=now_plus(seconds))
+    obtained_at = sa.case((_is_dated(), Access.obtained_at), else_=now_plus(0))
     row = db.session.execute(
         sa.update(Access)
         .where(Access.fingerprint == fingerprint, Access.token.is_not(None))
-        .values(expires_at=expires_at, in_doubt=False)
+        .values(expires_at=expires_at, obtained_at=obtained_at, in_doubt=False)
         .returning(Access.token, Access.expires_at)
     ).first()
     return AccessToken(row.token, row.expires_at) if row else None
+
+
+def _is_dated() -> sa.ColumnElement[bool]:
+    """Whether it can be said when the token expires; if not, the clock has gone back since it was stored."""
+    return sa.or_(Access.obtained_at.is_(None), Access.obtained_at <= now_plus(0))
 
 
 def drop_token(useless: str) -> None:
@@ -87,10 +96,13 @@ def doubt_token(rejected: str) -> None:
 
 def pauses() -> dict[Endpoint, Pause]:
     """The calls that are not to be made now."""
-    rows = db.session.execute(
-        sa.select(Circuit.endpoint, Circuit.reason, Circuit.retry_at).where(Circuit.retry_at > now_plus(0))
-    )
+    rows = db.session.execute(sa.select(Circuit.endpoint, Circuit.reason, Circuit.retry_at).where(is_open()))
     return {row.endpoint: Pause(row.reason or "", row.retry_at) for row in rows}
+
+
+def is_open() -> sa.ColumnElement[bool]:
+    """Whether a call is not to be made now."""
+    return sa.not_(is_past(Circuit.retry_at, MOST_JITTER * MAX_RETRY_AFTER))
 
 
 def failing() -> set[Endpoint]:
@@ -135,4 +147,4 @@ def close_circuit(endpoint: Endpoint) -> bool:
 
 def jittered(seconds: float) -> float:
     """About seconds, and not less: processes that failed together shall not come back together."""
-    return seconds * random.uniform(1, 1.2)  # noqa: S311 - jitter
+    return seconds * random.uniform(1, MOST_JITTER)  # noqa: S311 - jitter

@@ -30,12 +30,15 @@ def synced(
     lowest_prices: Sequence[int | None],
     offer_counts: Sequence[int | None],
     moment: datetime,
+    now: datetime,
 ) -> set[str]:
     """Note that answers with these digests came in, and what the offers come to; a count of None is no news.
 
-    Each is due again in so many seconds. Returns the ids of the products that were still ours to write to.
+    Their points bear the moment, which is later than now where the clock has gone back. Each is due again in so many
+    seconds. Returns the ids of the products that were still ours to write to.
     """
-    return _finish(_synced, products, digests, due_in, lowest_prices, offer_counts, moment=moment)
+    until = moment if moment > now else None
+    return _finish(_synced, products, digests, due_in, lowest_prices, offer_counts, moment=now, points_until=until)
 
 
 def failed(products: Sequence[Claimed], reasons: Sequence[str], due_in: Sequence[float]) -> set[str]:
@@ -108,6 +111,7 @@ def _synced(dialect: str) -> Statement:
         lowest_price=sa.case((new.offer_count.is_(None), FEEDS.c.lowest_price), else_=new.lowest_price),
         offer_count=sa.func.coalesce(new.offer_count, FEEDS.c.offer_count),
         synced_at=MOMENT,
+        points_until=sa.bindparam("points_until", type_=UTCDateTime()),
         attempts=0,
         failures=0,
         failure=None,

@@ -7,11 +7,13 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from aggregator.clients.offers import MAX_RETRY_AFTER
 from aggregator.database import db, once, tune_for_batches
 from aggregator.models import Endpoint, Feed, Product, Registration
 from aggregator.models.base import table_of
 from aggregator.reading import read
-from aggregator.sql import Select, now_plus
+from aggregator.services.access import MOST_JITTER
+from aggregator.sql import Select, is_past, now_plus
 
 FEEDS = table_of(Feed)
 CLAIM_SECONDS = 90.0
@@ -33,10 +35,16 @@ class Claimed:
     failures: int
     digest: int | None
     synced_at: datetime | None
+    points_until: datetime | None
     lowest_price: int | None
     offer_count: int
     name: str = ""
     description: str = ""
+
+    @property
+    def latest_point_at(self) -> datetime | None:
+        """No price point of the product is later than this."""
+        return self.points_until or self.synced_at
 
 
 def registration_pause(attempts: int) -> float:
@@ -94,7 +102,7 @@ def claim_product(claim: str, product_id: UUID) -> Claimed | None:
 
 
 def _is_free() -> sa.ColumnElement[bool]:
-    return sa.or_(Feed.claimed_until.is_(None), Feed.claimed_until < now_plus(0))
+    return sa.or_(Feed.claimed_until.is_(None), is_past(Feed.claimed_until, CLAIM_SECONDS))
 
 
 def claim_new(claim: str, product: Product, seconds: float) -> Claimed:
@@ -119,6 +127,7 @@ def _claim(claim: str, which: sa.ColumnElement[bool], seconds: float) -> list[Cl
             feed.failures,
             feed.digest,
             feed.synced_at,
+            feed.points_until,
             feed.lowest_price,
             feed.offer_count,
         )
@@ -137,6 +146,29 @@ def describe(products: Sequence[Claimed]) -> None:
     )
     for product_id, name, description in rows:
         by_id[product_id].name, by_id[product_id].description = name, description
+
+
+def anything_misdated(interval: float) -> bool:
+    """Whether a product is due later than it can be: the database's clock has gone back since that was settled."""
+    return bool(read(_misdated_feed, interval))
+
+
+def bring_forward(interval: float) -> int:
+    """Have synced now what is due later than it can be, and count it."""
+    late = sa.update(FEEDS).where(_is_misdated(interval)).values(due_at=now_plus(0))
+    return len(db.session.execute(late.returning(FEEDS.c.product_id)).all())
+
+
+def _misdated_feed(interval: float) -> Select:
+    return sa.select(sa.literal(1)).select_from(FEEDS).where(_is_misdated(interval)).limit(1)
+
+
+def _is_misdated(interval: float) -> sa.ColumnElement[bool]:
+    feed = FEEDS.c
+    well = sa.and_(feed.failures == 0, sa.or_(feed.status == Registration.REGISTERED, feed.attempts == 0))
+    later = now_plus(MOST_JITTER * max(interval, MAX_SYNC_PAUSE, MAX_RETRY_AFTER))
+    misdated = sa.and_(feed.due_at > now_plus(interval), sa.or_(well, feed.due_at > later))
+    return sa.and_(feed.status != Registration.REFUSED, misdated)
 
 
 def hurry() -> None:

@@ -1,15 +1,17 @@
 """How the whole is doing, read from the database so that every process answers alike."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
 
+from aggregator.clock import CLOCK
 from aggregator.models import Access, Circuit, Feed, Product, Registration, Worker
 from aggregator.models.types import TIMESTAMP_FORMAT
 from aggregator.reading import read
-from aggregator.services.jobs import WORKER_LOST_SECONDS
+from aggregator.services.access import is_open
+from aggregator.services.jobs import AT_ONCE_SECONDS, is_heard_of
 from aggregator.sql import Select, json_time, now_plus
 
 LATE_PENDING_SECONDS = 900.0
@@ -28,6 +30,7 @@ class Status:
     syncs_failing: int
     workers: int
     worker_heartbeat_age: float | None
+    ahead: float | None  # by how much a moment lies ahead of the database's clock that cannot
     token: str  # valid, expired or missing; given, where it is a setting
     paused_calls: dict[str, str]  # the calls that are not made now, and why
 
@@ -40,6 +43,8 @@ class Status:
             problems.append("a product has been waiting long to be registered")
         if self.syncs_failing:
             problems.append(f"products whose offers cannot be synced: {self.syncs_failing}")
+        if self.ahead is not None:
+            problems.append(f"the clock of the database has gone back: times lie {self.ahead:.0f} s ahead of it")
         if self.oldest_sync_age is not None and self.oldest_sync_age > LATE_INTERVALS * interval:
             problems.append("some offers have not been synced for long")
         return problems
@@ -60,6 +65,8 @@ def status(fingerprint: str) -> Status:
     """The state of everything, of this moment; of the token, where the account is that of fingerprint."""
     (row,) = read(_status, fingerprint=fingerprint)
     now = _moment(row.now)
+    CLOCK.follow(now.replace(tzinfo=UTC))
+    latest = max((_moment(text) for text in (row.latest_sync, row.heartbeat) if text), default=now)
     return Status(
         products=row.products,
         registrations_pending=row.pending,
@@ -69,6 +76,7 @@ def status(fingerprint: str) -> Status:
         syncs_failing=row.failing,
         workers=row.workers,
         worker_heartbeat_age=_age(now, row.heartbeat),
+        ahead=_ahead(now, latest),
         token=row.token,
         paused_calls=paused_calls(),
     )
@@ -82,12 +90,17 @@ def _age(now: datetime, since: str | None) -> float | None:
     return None if since is None else round((now - _moment(since)).total_seconds(), 1)
 
 
+def _ahead(now: datetime, latest: datetime) -> float | None:
+    ahead = (latest - now).total_seconds()
+    return round(ahead, 1) if ahead > AT_ONCE_SECONDS else None
+
+
 def _revision() -> Select:
     return sa.select(sa.column("version_num")).select_from(sa.table("alembic_version"))
 
 
 def _pauses() -> Select:
-    return sa.select(Circuit.endpoint, Circuit.reason).where(Circuit.retry_at > now_plus(0))
+    return sa.select(Circuit.endpoint, Circuit.reason).where(is_open())
 
 
 def _status() -> Select:
@@ -96,7 +109,7 @@ def _status() -> Select:
 
     count, registered = sa.func.count(), Feed.status == Registration.REGISTERED
     pending = Feed.status == Registration.PENDING
-    alive = sa.select(count).where(Worker.beat_at > now_plus(-WORKER_LOST_SECONDS)).scalar_subquery()
+    alive = sa.select(count).where(is_heard_of()).scalar_subquery()
     fingerprint = sa.bindparam("fingerprint", type_=sa.String)
     token = sa.case(
         (sa.or_(Access.token.is_(None), Access.in_doubt, Access.fingerprint != fingerprint), "missing"),
@@ -115,6 +128,7 @@ def _status() -> Select:
         feeds(json_time(sa.func.min(sa.func.coalesce(Feed.synced_at, Feed.registered_at))), registered).label(
             "oldest_sync"
         ),
+        feeds(json_time(sa.func.max(Feed.synced_at)), registered).label("latest_sync"),
         alive.label("workers"),
         sa.select(json_time(sa.func.max(Worker.beat_at))).scalar_subquery().label("heartbeat"),
         sa.select(token).scalar_subquery().label("token"),

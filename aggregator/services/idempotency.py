@@ -59,7 +59,7 @@ def begin(request: RequestKey, resource_id: UUID, now: datetime) -> Earlier | No
         raise InProgress  # the first request has just come to nothing, and this one may be made again
     if found.request_digest != request.digest:
         raise KeyReused
-    if found.answer is None and now - found.created_at < ABANDONED:
+    if found.answer is None and timedelta(0) <= now - found.created_at < ABANDONED:
         raise InProgress
     return Earlier(found.resource_id, found.answer)
 

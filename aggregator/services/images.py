@@ -17,7 +17,7 @@ from aggregator.models.base import table_of
 from aggregator.models.images import MAX_IMAGES
 from aggregator.reading import read
 from aggregator.services import changes
-from aggregator.sql import Select, now_plus
+from aggregator.sql import Select, is_past, now_plus
 
 IMAGES = table_of(Image)
 CLAIM_SECONDS = 120.0
@@ -87,7 +87,7 @@ def _any_due() -> Select:
 
 def _is_due() -> sa.ColumnElement[bool]:
     living = sa.exists().where(Product.id == Image.product_id, Product.deleted_at.is_(None))
-    free = sa.or_(Image.claimed_until.is_(None), Image.claimed_until < now_plus(0))
+    free = sa.or_(Image.claimed_until.is_(None), is_past(Image.claimed_until, CLAIM_SECONDS))
     return sa.and_(Image.status == ImageStatus.PENDING, free, living)
 
 

@@ -2,14 +2,14 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from time import monotonic
 
 import sqlalchemy as sa
 
-from aggregator.database import db, dialect
+from aggregator.database import database_now, db, dialect
 from aggregator.models import JobRun, RunStatus, Worker
 from aggregator.models.base import table_of
-from aggregator.models.types import TIMESTAMP_FORMAT, UTCDateTime
 from aggregator.reading import read
 from aggregator.sql import Select, in_code_points, now_plus, upsert
 
@@ -17,6 +17,7 @@ RUNS_KEPT = timedelta(days=7)
 EXPIRED_AT_ONCE = 5_000
 WORKER_LOST_SECONDS = 120.0
 PROBLEM_SECONDS = 3600.0
+AT_ONCE_SECONDS = 1.0
 MAX_ERROR = 2_000
 
 
@@ -37,7 +38,7 @@ def end_run(run_id: int, now: datetime, summary: Mapping[str, object] | None, er
         db.session.delete(run)
         return
     run.status = RunStatus.FAILED if error else RunStatus.DONE
-    run.finished_at = now
+    run.finished_at = max(now, run.started_at)  # the clock may have gone back
     run.summary = json.dumps(summary) if summary is not None else None
     run.error = error[-MAX_ERROR:] if error else None
 
@@ -54,9 +55,12 @@ def expire_runs(now: datetime) -> int:
     return len(db.session.execute(sa.delete(JobRun).where(JobRun.id.in_(old)).returning(JobRun.id)).all())
 
 
-def has_run_since(job: str, since: datetime) -> bool:
-    """Whether any worker has begun a run of job since then that did not fail."""
-    return bool(read(_run_since, job=job, since=since.astimezone(UTC).strftime(TIMESTAMP_FORMAT)))
+def has_run_within(job: str, seconds: float) -> bool:
+    """Whether any worker has begun a run of job in the last seconds that did not fail.
+
+    By the database's clock. A run that lies ahead of it was begun before the clock went back, nobody knows when.
+    """
+    return bool(read(_run_within, seconds, job=job))
 
 
 def problem_of_latest_run(job: str) -> str | None:
@@ -67,26 +71,26 @@ def problem_of_latest_run(job: str) -> str | None:
 
 
 def _latest() -> Select:
-    lately = JobRun.started_at > now_plus(-PROBLEM_SECONDS)
+    lately = JobRun.started_at.between(now_plus(-PROBLEM_SECONDS), now_plus(0))
     runs = sa.select(JobRun.summary).where(JobRun.job == sa.bindparam("job"), lately)
     return runs.order_by(JobRun.started_at.desc(), JobRun.id.desc()).limit(1)
 
 
-def _run_since() -> Select:
-    since = sa.cast(sa.bindparam("since", type_=sa.String), UTCDateTime())
+def _run_within(seconds: float) -> Select:
+    lately = JobRun.started_at.between(now_plus(-seconds), now_plus(0))
     return (
         sa.select(sa.literal(1))
         .select_from(JobRun)
-        .where(JobRun.job == sa.bindparam("job"), JobRun.started_at > since, JobRun.status != RunStatus.FAILED)
+        .where(JobRun.job == sa.bindparam("job"), lately, JobRun.status != RunStatus.FAILED)
         .limit(1)
     )
 
 
 def beat(worker: str, version: str, started_at: datetime) -> None:
     """Note that a worker is alive."""
-    row = {"name": worker, "version": version, "started_at": started_at, "beat_at": now_plus(0)}
-    insert = upsert(table_of(Worker), dialect()).values(row)
-    db.session.execute(insert.on_conflict_do_update(index_elements=["name"], set_={"beat_at": insert.excluded.beat_at}))
+    beat = {"beat_at": database_now(), "steady_beat": monotonic()}
+    insert = upsert(table_of(Worker), dialect()).values(name=worker, version=version, started_at=started_at, **beat)
+    db.session.execute(insert.on_conflict_do_update(index_elements=["name"], set_=beat))
 
 
 def sign_off(worker: str) -> None:
@@ -96,8 +100,8 @@ def sign_off(worker: str) -> None:
 
 def forget_lost_workers(seconds: float) -> int:
     """Forget the workers that have not been heard of for so long, and count them."""
-    lost = sa.delete(Worker).where(Worker.beat_at < now_plus(-seconds)).returning(Worker.name)
-    return len(db.session.execute(lost).all())
+    is_lost = sa.or_(Worker.beat_at < now_plus(-seconds), Worker.beat_at > now_plus(seconds))
+    return len(db.session.execute(sa.delete(Worker).where(is_lost).returning(Worker.name)).all())
 
 
 def workers() -> Sequence[Worker]:
@@ -105,10 +109,21 @@ def workers() -> Sequence[Worker]:
     return db.session.scalars(sa.select(Worker).order_by(in_code_points(Worker.name))).all()
 
 
-def living_workers(host: str) -> int:
-    """How many workers of a host have been heard of lately."""
+def is_heard_of() -> sa.ColumnElement[bool]:
+    """Whether a worker has been heard of lately, by the database's clock; one that lies ahead of it has not."""
+    return Worker.beat_at.between(now_plus(-WORKER_LOST_SECONDS), now_plus(AT_ONCE_SECONDS))
+
+
+def silences(host: str) -> list[float]:
+    """For how many seconds each worker of this host has not been heard of, the shortest silence first.
+
+    By the monotonic clock that all processes of a host have in common: whatever is done to the wall clock, it says
+    who is alive. A beat that lies ahead is from before the host was started, or of an older version before the
+    database's clock went back: nobody knows how long ago that was.
+    """
     named = f"{host[:40]}:"
-    alive = sa.select(sa.func.count()).where(
-        Worker.beat_at > now_plus(-WORKER_LOST_SECONDS), sa.func.substr(Worker.name, 1, len(named)) == named
-    )
-    return db.session.scalar(alive) or 0
+    theirs = sa.func.substr(Worker.name, 1, len(named)) == named
+    beats = db.session.execute(sa.select(Worker.beat_at, Worker.steady_beat).where(theirs)).all()
+    now, steady = database_now(), monotonic()
+    ages = [(now - at).total_seconds() if beat is None else steady - beat for at, beat in beats]
+    return sorted(age for age in ages if age > -AT_ONCE_SECONDS)

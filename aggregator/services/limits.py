@@ -17,7 +17,8 @@ def hit(key: str, seconds: float) -> tuple[int, float]:
     now = database_now()
     limits = table_of(RateLimit)
     insert = upsert(limits, dialect()).values(key=key, tries=1, expires_at=now + timedelta(seconds=seconds))
-    is_over = limits.c.expires_at <= now
+    # A window that ends later than a new one would was begun before the clock went back.
+    is_over = sa.or_(limits.c.expires_at <= now, limits.c.expires_at > insert.excluded.expires_at)
     counted = insert.on_conflict_do_update(
         index_elements=["key"],
         set_={

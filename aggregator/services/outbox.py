@@ -9,16 +9,20 @@ from uuid import UUID, uuid4
 
 import sqlalchemy as sa
 
+from aggregator.clients.webhooks import MAX_RETRY_AFTER
 from aggregator.database import database_now, db, dialect, once
 from aggregator.models import Channel, Delivery, DeliveryStatus, Event
 from aggregator.models.base import table_of
 from aggregator.reading import read
-from aggregator.sql import Select, now_plus, upsert
+from aggregator.sql import Select, is_past, now_plus, upsert
 
 DELIVERIES = table_of(Delivery)
 CLAIM_SECONDS = 120.0
 # Seconds between one attempt and the next; after the last one it has failed for good.
 PAUSES = (5.0, 300.0, 1_800.0, 7_200.0, 18_000.0, 36_000.0)
+LONGEST_PAUSE = max(PAUSES[-1], MAX_RETRY_AFTER) + 60.0
+LATER_SECONDS = 60.0  # at most, until what was given back untried is due again
+AT_ONCE_SECONDS = 1.0
 KEPT = timedelta(days=30)
 EXPIRED_AT_ONCE = 1_000
 MAX_ERROR = 500
@@ -89,9 +93,16 @@ def _is_due(channel: Channel) -> sa.ColumnElement[bool]:
         Delivery.status == DeliveryStatus.PENDING,
         Delivery.channel == channel,
         sa.or_(*(Delivery.event == event for event in Event)),  # others are a newer version's, for its own workers
-        Delivery.due_at <= now_plus(0),
-        sa.or_(Delivery.claimed_until.is_(None), Delivery.claimed_until < now_plus(0)),
+        sa.or_(is_past(Delivery.due_at, LONGEST_PAUSE), _is_misdated()),
+        sa.or_(Delivery.claimed_until.is_(None), is_past(Delivery.claimed_until, CLAIM_SECONDS)),
     )
+
+
+def _is_misdated() -> sa.ColumnElement[bool]:
+    """Whether the clock has gone back since it was settled when a delivery is due, so that it would wait for long."""
+    pauses = [(Delivery.attempts <= made, sa.literal(pause, sa.Float)) for made, pause in enumerate(PAUSES, 1)]
+    pause = sa.case((Delivery.attempts == 0, LATER_SECONDS), *pauses, else_=PAUSES[-1])
+    return sa.and_(Delivery.created_at > now_plus(AT_ONCE_SECONDS), Delivery.due_at > now_plus(pause))
 
 
 def claim_due(claim: str, channel: Channel, limit: int, busy: Collection[UUID] = ()) -> list[Claimed]:

@@ -1,17 +1,19 @@
 """Who is signed in. The caller owns the transaction."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from uuid import UUID, uuid4
 
 import sqlalchemy as sa
 import structlog
 
+from aggregator.clock import CLOCK
 from aggregator.database import db
 from aggregator.models import Role, SignIn, User
+from aggregator.models.types import TIMESTAMP_FORMAT
 from aggregator.reading import read, read_often
-from aggregator.sql import Select, id_parameter, now_plus
+from aggregator.sql import Select, id_parameter, json_time, now_plus
 
 # Two tabs may use the same refresh token at the same moment: within so long both get the same new one.
 GRACE = timedelta(seconds=10)
@@ -55,7 +57,7 @@ def refresh(
         sign_in.refreshed_at, sign_in.expires_at = now, now + life
         sign_in.network = _place(user_id, network) or sign_in.network
         return sign_in
-    if generation == sign_in.generation - 1 and now - sign_in.refreshed_at <= GRACE:
+    if generation == sign_in.generation - 1 and abs(now - sign_in.refreshed_at) <= GRACE:
         return sign_in
     sign_in.ended_at = now
     log.warning("refresh token reused", user_id=str(user_id), sign_in_id=str(sign_in_id))
@@ -76,12 +78,16 @@ def end_all(user_id: UUID, now: datetime, but: UUID | None = None) -> None:
 def principal(sign_in_id: UUID, user_id: UUID) -> Principal | None:
     """Who that is, with the role of this moment; None where they are signed out, or may not sign in any more."""
     found = read_often(_role, sign_in_id=str(sign_in_id), user_id=str(user_id))
-    return Principal(user_id, Role(found[0][0]), sign_in_id) if found else None
+    if not found:
+        return None
+    role, now = found[0]
+    CLOCK.follow(datetime.strptime(now, TIMESTAMP_FORMAT).replace(tzinfo=UTC))
+    return Principal(user_id, Role(role), sign_in_id)
 
 
 def _role() -> Select:
     return (
-        sa.select(sa.cast(User.role, sa.String))
+        sa.select(sa.cast(User.role, sa.String), json_time(now_plus(0)))
         .join_from(SignIn, User, User.id == SignIn.user_id)
         .where(
             SignIn.id == id_parameter("sign_in_id"),

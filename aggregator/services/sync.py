@@ -35,7 +35,36 @@ def apply(answers: Sequence[Answer], now: datetime) -> Counter[str]:
     Reading before the claims are checked is safe: whoever holds the claim is the only one to write.
     """
     tune_for_batches()
-    moment = _moment(answers, now)
+    here, ahead, again = _sorted(answers, now)
+    done = Counter[str]()
+    if here:
+        done.update(_apply(here, now, now))
+    if ahead:
+        done.update(_apply(ahead, _after_all_points(ahead), now))
+    if again:
+        done.update(apply(again, now))
+    return done
+
+
+def _sorted(answers: Sequence[Answer], now: datetime) -> tuple[list[Answer], list[Answer], list[Answer]]:
+    """The answers that can be written as of now, those whose products have points that are not earlier, and the rest.
+
+    Points lie ahead where the clock has gone back. The rest are second answers about the same product, which was
+    claimed anew while the first one was on its way: only one of the claims holds.
+    """
+    here: list[Answer] = []
+    ahead: list[Answer] = []
+    again: list[Answer] = []
+    seen: set[str] = set()
+    for answer in answers:
+        product = answer.product
+        latest = product.latest_point_at
+        (again if product.product_id in seen else here if latest is None or latest < now else ahead).append(answer)
+        seen.add(product.product_id)
+    return here, ahead, again
+
+
+def _apply(answers: Sequence[Answer], moment: datetime, now: datetime) -> Counter[str]:
     news = [answer for answer in answers if answer.offers is not None]
     stored = offer_writes.stored([a.product.product_id for a in news if a.offers and a.offers.before is None])
     changes = _changes(news, stored, moment)
@@ -47,6 +76,7 @@ def apply(answers: Sequence[Answer], now: datetime) -> Counter[str]:
         [lowest_price for lowest_price, _ in summaries],
         [offer_count for _, offer_count in summaries],
         moment,
+        now,
     )
     if len(ours) < len(answers):
         changes = _changes([answer for answer in news if answer.product.product_id in ours], stored, moment)
@@ -60,13 +90,10 @@ def apply(answers: Sequence[Answer], now: datetime) -> Counter[str]:
     )
 
 
-def _moment(answers: Sequence[Answer], now: datetime) -> datetime:
-    """The one moment at which the batch is observed: now, but after all that is stored.
-
-    So the points of an offer stay in order even where a clock is set back.
-    """
-    latest = max((a.product.synced_at for a in answers if a.product.synced_at), default=None)
-    return now if latest is None or latest < now else latest + timedelta(microseconds=1)
+def _after_all_points(answers: Sequence[Answer]) -> datetime:
+    """The first moment after all points of some products, so that they stay in order where a clock is set back."""
+    latest = (answer.product.latest_point_at for answer in answers)
+    return max(moment for moment in latest if moment) + timedelta(microseconds=1)
 
 
 def _changes(answers: Sequence[Answer], stored: dict[str, Stored], moment: datetime) -> Changes:

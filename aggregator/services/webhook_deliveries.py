@@ -8,6 +8,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from aggregator.clients.webhooks import MAX_RETRY_AFTER
 from aggregator.database import db
 from aggregator.models import User, Webhook
 from aggregator.models.types import UTCDateTime
@@ -70,6 +71,7 @@ def targets(webhook_ids: Collection[UUID], now: datetime) -> dict[UUID, Target]:
         secrets = (secret, old) if old and old_until and old_until > now else (secret,)
         refusal = (DISABLED if not enabled else None) or (NOBODYS if not active else None)
         pause = max((paused_until - clock).total_seconds(), 0.0) if paused_until else 0.0
+        pause = 0.0 if pause > MAX_RETRY_AFTER else pause  # it was set before the clock went back
         found[id] = Target(id, url, secrets, failing_since is not None, refusal, pause)
     return found
 

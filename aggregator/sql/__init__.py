@@ -4,6 +4,7 @@ from aggregator.sql.json_text import json_array, json_bool, json_object, json_on
 from aggregator.sql.pieces import (
     id_parameter,
     in_code_points,
+    is_past,
     microseconds,
     moment_of,
     moment_parameter,
@@ -22,6 +23,7 @@ __all__ = [
     "id_parameter",
     "in_code_points",
     "insert_of",
+    "is_past",
     "json_array",
     "json_bool",
     "json_object",

@@ -32,6 +32,14 @@ def _now_plus_sqlite(element: now_plus, compiler: Any, **kwargs: Any) -> str:
     return f"(strftime('%Y-%m-%dT%H:%M:%f', 'now', {seconds} || ' seconds') || '000Z')"
 
 
+def is_past(moment: Any, longest: float | ColumnElement[Any]) -> ColumnElement[bool]:
+    """Whether a moment has passed that was set to at most so many seconds from then.
+
+    One that lies further ahead was set before the database's clock went back, and has passed, too.
+    """
+    return sa.or_(moment <= now_plus(0), moment > now_plus(longest + 1.0))  # a second more than any rounding
+
+
 class microseconds(FunctionElement[Any]):
     """A moment as a whole number: the microseconds since 1970."""
 

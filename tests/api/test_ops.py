@@ -106,6 +106,7 @@ class TestStatus:
             "syncs_failing": 0,
             "workers": 0,
             "worker_heartbeat_age": None,
+            "ahead": None,
             "token": "missing",
             "paused_calls": {},
         }
@@ -155,6 +156,26 @@ class TestStatus:
         assert 1200 <= status["oldest_pending_age"] < 1210
         assert 180 <= status["worker_heartbeat_age"] < 190
         assert status["paused_calls"] == {"offers": "it answered 500"}
+
+    @pytest.mark.parametrize("what", ["sync", "beat"])
+    def test_times_that_lie_ahead_are_a_problem_until_they_do_not(self, app, client, what):
+        moment = utcnow()
+        make_product(app, feed={"synced_at": moment})
+        add_worker(app, "host:1", timedelta(seconds=3))
+        model, name = (Feed, "synced_at") if what == "sync" else (Worker, "beat_at")
+        edit(app, model, **{name: moment + timedelta(hours=2)})
+        ahead = client.get("/status").json
+        del app.extensions["status"]
+        edit(app, model, **{name: moment})
+        healed = client.get("/status").json
+
+        assert 7190 < ahead["ahead"] <= 7200
+        assert (
+            f"the clock of the database has gone back: times lie {ahead['ahead']:.0f} s ahead of it"
+            in (ahead["problems"])
+        )
+        assert ahead["workers"] == (0 if what == "beat" else 1), "a beat that lies ahead says nothing"
+        assert (healed["problems"], healed["ahead"], healed["workers"]) == ([], None, 1)
 
     def test_without_a_database_it_still_answers(self, without_database, unmigrated):
         for gone in (without_database, unmigrated):

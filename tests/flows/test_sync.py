@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from uuid import UUID
 
@@ -15,6 +15,7 @@ from flask import Flask
 
 from aggregator.clients import offers as contract
 from aggregator.clients.offers import OffersService, normalized_base_url
+from aggregator.clock import utcnow
 from aggregator.database import db, in_transaction
 from aggregator.models import Access, Endpoint, Feed, Offer, PricePoint, Product, Registration
 from aggregator.sandbox import ENDPOINTS, KINDS, Sandbox
@@ -787,7 +788,7 @@ class TestSeveralAtOnce:
         product_ids = synced_products(app, number=10)
         make_due(app)
         mine = [UUID(id) for id in product_ids[:4]]
-        edit(app, Feed, Feed.product_id.in_(mine), claimed_by="another", claimed_until=datetime(2099, 1, 1, tzinfo=UTC))
+        edit(app, Feed, Feed.product_id.in_(mine), claimed_by="another", claimed_until=utcnow() + timedelta(seconds=80))
 
         assert sync(app)["synced"] == 6
         assert [feeds(app)[id].claimed_by for id in product_ids[:4]] == ["another"] * 4

@@ -246,6 +246,18 @@ class TestTheRunner:
 
             assert eventually(lambda: stored(app, Worker)[0].beat_at > first)
 
+    def test_does_not_beat_while_it_starts_nothing(self, app, monkeypatch):
+        monkeypatch.setattr(runner_module, "BEAT_SECONDS", 0.05)
+        monkeypatch.setattr(runner_module, "STALLED_SECONDS", 0.5)
+        with running(app, job(due=lambda: False)):
+            assert eventually(lambda: len(stored(app, Worker)) == 1)
+            monkeypatch.setattr(runner_module.SteadyScheduler, "run_pending", lambda self: None)
+            time.sleep(1.8)
+            last = stored(app, Worker)[0].beat_at
+            time.sleep(0.5)
+
+            assert stored(app, Worker)[0].beat_at == last
+
     def test_never_runs_a_job_twice_at_once(self, app):
         at_once, most = [], []
 
@@ -385,6 +397,11 @@ class TestTheWatchdog:
 
     def test_ends_the_process_when_the_loop_stands_still(self, app, ended):
         self.watched(app, ended, 2, lambda runner: None)
+
+        assert ended == [EX_SOFTWARE]
+
+    def test_ends_the_process_when_no_job_is_started_any_more(self, app, ended):
+        self.watched(app, ended, 3, lambda runner: setattr(runner, "ticked_at", time.monotonic()))
 
         assert ended == [EX_SOFTWARE]
 

@@ -65,12 +65,32 @@ class TestCheck:
     def test_is_about_a_worker_of_this_host_that_was_heard_of_lately(self, app, name, age, code):
         with app.app_context(), transaction():
             jobs.beat(name, "1", utcnow())
-        edit(app, Worker, beat_at=utcnow() - timedelta(seconds=age))
+        edit(app, Worker, steady_beat=time.monotonic() - age)
 
         assert main(app, ["--check"]) == code
 
-    def test_finds_nobody_where_there_is_nobody(self, app):
-        assert main(app, ["--check"]) == 1
+    @pytest.mark.parametrize("hours", [-2, 2])
+    def test_is_right_when_the_clock_was_set(self, app, hours):
+        with app.app_context(), transaction():
+            jobs.beat(f"{socket.gethostname()[:40]}:1", "1", utcnow())
+        edit(app, Worker, beat_at=utcnow() + timedelta(hours=hours))
+        alive = main(app, ["--check"])
+        edit(app, Worker, steady_beat=time.monotonic() - 130)
+
+        assert (alive, main(app, ["--check"])) == (0, 1)
+
+    def test_says_in_words_what_it_found(self, app, capsys):
+        main(app, ["--check"])
+        with app.app_context(), transaction():
+            jobs.beat(f"{socket.gethostname()[:40]}:1", "1", utcnow())
+        main(app, ["--check"])
+        edit(app, Worker, steady_beat=time.monotonic() - 130)
+        main(app, ["--check"])
+
+        assert capsys.readouterr().err.splitlines() == [
+            "No worker of this host is running.",
+            "The worker of this host was last heard of 130 s ago: it stands still, or has died.",
+        ]
 
     @pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
     def test_tells_it_by_the_exit_code(self, started, env):

@@ -10,7 +10,7 @@ from aggregator.clock import utcnow
 from aggregator.database import transaction
 from aggregator.models import Endpoint, Feed, Registration
 from aggregator.services import feeds
-from tests.builders import LONG_AGO, claim, edit, make_product, the_feed
+from tests.builders import LONG_AGO, before, claim, edit, make_product, the_feed
 
 pytestmark = pytest.mark.usefixtures("context")
 REGISTER, OFFERS = Endpoint.REGISTER, Endpoint.OFFERS
@@ -104,7 +104,7 @@ class TestClaimDue:
 
     def test_tells_all_that_a_sync_needs(self, app, us, now):
         state = {"attempts": 2, "failures": 3, "digest": -(2**63), "synced_at": now, "id_is_ours": False}
-        state |= {"lowest_price": 5, "offer_count": 1}
+        state |= {"lowest_price": 5, "offer_count": 1, "points_until": before(now, hours=-1)}
         product_id = make_product(app, name="Lamp", description="Warm", feed=state)
         with transaction():
             (claimed,) = feeds.claim_due("a", 1, BOTH, us)

@@ -1,6 +1,7 @@
 """The record of runs, and of the workers."""
 
 from datetime import timedelta
+from time import monotonic
 
 import pytest
 
@@ -82,19 +83,32 @@ class TestRuns:
     def test_thousands_are_a_batch(self):
         assert jobs.EXPIRED_AT_ONCE == 5_000
 
-    def test_whether_a_job_has_run_since_then_is_known(self, now):
-        self.end(self.start(now, "clean-up"), now, {"job_runs": 1})
+    def test_whether_a_job_has_run_lately_is_known(self):
+        at = before(utcnow(), minutes=10)
+        self.end(self.start(at, "clean-up"), at, {"job_runs": 1})
 
-        assert jobs.has_run_since("clean-up", before(now, seconds=1))
-        assert not jobs.has_run_since("clean-up", now)
-        assert not jobs.has_run_since("sync-offers", before(now, seconds=1))
+        assert jobs.has_run_within("clean-up", 660)
+        assert not jobs.has_run_within("clean-up", 540)
+        assert not jobs.has_run_within("sync-offers", 660)
 
-    def test_one_that_goes_on_counts_as_run_and_one_that_failed_does_not(self, now):
-        self.start(now, "goes on")
-        self.end(self.start(now, "failed"), now, error="this went wrong")
+    def test_one_that_goes_on_counts_as_run_and_one_that_failed_does_not(self):
+        at = before(utcnow(), minutes=1)
+        self.start(at, "goes on")
+        self.end(self.start(at, "failed"), at, error="this went wrong")
 
-        assert jobs.has_run_since("goes on", before(now, seconds=1))
-        assert not jobs.has_run_since("failed", before(now, seconds=1))
+        assert jobs.has_run_within("goes on", 120)
+        assert not jobs.has_run_within("failed", 120)
+
+    def test_one_that_lies_ahead_does_not_count(self):
+        self.start(before(utcnow(), hours=-2), "clean-up")
+
+        assert not jobs.has_run_within("clean-up", 3 * 3600)
+
+    def test_one_that_a_clock_has_ended_before_it_began_has_taken_no_time(self, app, now):
+        self.end(self.start(now), before(now, hours=2), {"done": 1})
+
+        (run,) = stored(app, JobRun)
+        assert (run.started_at, run.finished_at) == (now, now)
 
 
 class TestWorkers:
@@ -135,11 +149,40 @@ class TestWorkers:
             assert jobs.forget_lost_workers(24 * 3600) == 1
             assert [worker.name for worker in jobs.workers()] == ["host:2"]
 
-    def test_a_host_has_those_that_were_heard_of_lately(self, app, now):
+    def test_each_host_has_its_own(self, app, now):
         for name in ("host:1", "host:2", "host2:1", "hos_:1", "other:1"):
             self.beat(name, now)
-        edit(app, Worker, Worker.name == "host:2", beat_at=utcnow() - timedelta(seconds=130))
 
         with transaction():
-            counts = [jobs.living_workers(host) for host in ("host", "host2", "hos_", "ho%", "nobody", "x" * 90)]
-        assert counts == [1, 1, 1, 0, 0, 0]
+            counts = [len(jobs.silences(host)) for host in ("host", "host2", "hos_", "ho%", "nobody", "x" * 90)]
+        assert counts == [2, 1, 1, 0, 0, 0]
+
+    def silences(self) -> list[int]:
+        with transaction():
+            return [round(seconds / 10) * 10 for seconds in jobs.silences("host")]
+
+    def test_how_long_one_was_not_heard_of_is_known_whatever_is_done_to_the_clock(self, app, now):
+        self.beat("host:1", now)
+        for hours in (-2, 0, 2):
+            edit(app, Worker, beat_at=utcnow() + timedelta(hours=hours), steady_beat=monotonic() - 130)
+            assert self.silences() == [130]
+
+    def test_one_from_before_the_host_was_started_is_none(self, app, now):
+        self.beat("host:1", now)
+        edit(app, Worker, steady_beat=monotonic() + 1_000)
+
+        assert self.silences() == []
+
+    def test_one_of_an_older_version_is_known_by_the_databases_clock(self, app, now):
+        for name, seconds in (("host:1", 50), ("host:2", -7_200), ("host:3", 20)):
+            self.beat(name, now)
+            edit(app, Worker, Worker.name == name, beat_at=before(utcnow(), seconds=seconds), steady_beat=None)
+
+        assert self.silences() == [20, 50]
+
+    def test_one_whose_last_beat_lies_a_day_ahead_is_forgotten(self, app, now):
+        self.beat("host:1", now)
+        edit(app, Worker, beat_at=before(utcnow(), hours=-25))
+
+        with transaction():
+            assert jobs.forget_lost_workers(24 * 3600) == 1

@@ -302,6 +302,19 @@ class TestLateAnswers:
         assert (done["synced"], done["dropped"], done["offers_added"]) == (1, 1, 1)
         assert [offer.product_id for offer in stored(app, Offer)] == [good]
 
+    @pytest.mark.parametrize("order", [1, -1])
+    def test_of_two_about_one_product_that_was_claimed_anew_the_one_whose_claim_holds_is_applied(
+        self, app, now, market, order
+    ):
+        market.answers({A: (500, 3)})
+        (lost,) = claim(app, market.product_id, by="first", seconds=-1)
+        (holds,) = claim(app, market.product_id, by="second")
+        answers = [answer(lost, {A: (400, 3)}), answer(holds, {A: (300, 3)})][::order]
+        with transaction():
+            done = apply(answers, market.now + timedelta(minutes=1))
+
+        assert (done["synced"], done["dropped"], market.open()) == (1, 1, {A: (300, 3)})
+
     def test_one_answer_is_applied_once(self, app, now, market):
         (claimed,) = claim(app, market.product_id)
         with transaction():
@@ -333,14 +346,27 @@ class TestMoments:
 
         assert market.points(A) == [(market.now, 500), (market.now + timedelta(microseconds=1), 400)]
 
-    def test_a_batch_comes_after_the_latest_of_its_products(self, app, now, market):
+    def test_a_clock_that_is_set_back_says_when_the_last_sync_was_all_the_same(self, app, market):
+        market.answers({A: (500, 3)})
+        market.answers({A: (400, 3)}, at=-60)
+
+        feed = the_feed(app, market.product_id)
+        assert feed.synced_at == market.now
+        assert feed.points_until == market.now + timedelta(minutes=60, microseconds=1)
+
+        market.answers({A: (300, 3)}, at=61)
+        feed = the_feed(app, market.product_id)
+        assert (feed.synced_at, feed.points_until) == (market.now, None)
+        assert market.points(A)[-1] == (market.now, 300)
+
+    def test_a_product_whose_points_lie_ahead_does_not_take_others_along(self, app, now, market):
         other = Market(app, now + timedelta(hours=1))
         other.answers({A: (1, 1)})
         products = claim(app, market.product_id, other.product_id)
         with transaction():
             apply([answer(product, {A: (2, 2)}) for product in products], now)
 
-        assert market.points(A) == [(other.now + timedelta(microseconds=1), 2)]
+        assert market.points(A) == [(now, 2)]
         assert other.points(A)[-1] == (other.now + timedelta(microseconds=1), 2)
 
     def test_each_product_is_due_again_when_it_was_said_to_be(self, app, now):
