@@ -90,6 +90,7 @@ def create_app(settings: config.Settings) -> Flask:
     app.session_interface = Sessions()
     app.config.update(API_DOCUMENT, MAX_CONTENT_LENGTH=MAX_BODY_BYTES, SECRET_KEY=settings.secret_key)
     app.url_map.strict_slashes = False  # /products/ is /products
+    app.url_map.merge_slashes = False  # else //products is a redirect to what the Host header says
     database.init_app(app, settings.database_url, settings.db_pool_size)
     extensions.init_app(app, settings)
     Migrate(app, db, directory=str(MIGRATIONS))
@@ -128,6 +129,7 @@ def _face_the_world(app: Flask, settings: config.Settings) -> None:
     """What browsers are told, and whose word is taken for where a request comes from."""
     app.after_request(_secure)
     if settings.cors_origins:
+        app.after_request(_vary)
         CORS(app, origins=list(settings.cors_origins), expose_headers=EXPOSED, max_age=600, always_send=False)
     if hops := settings.trusted_proxies:
         # How it was called the last proxy alone can know; and no answer depends on the host, so nobody need say it.
@@ -145,6 +147,12 @@ def start() -> Flask:
     except errors.UsageError as error:
         print(error.detail, file=sys.stderr)
         sys.exit(78)  # EX_CONFIG
+
+
+def _vary(response: Response) -> Response:
+    """Say that the answer depends on the origin that asks, also where none does: a cache would give it to others."""
+    response.vary.add("Origin")
+    return response
 
 
 def _secure(response: Response) -> Response:

@@ -18,6 +18,7 @@ STATUS: dict[type[ProblemError], int] = {
     errors.NotFound: 404,
     errors.MethodNotAllowed: 405,
     errors.Conflict: 409,
+    errors.CursorGone: 410,
     errors.EditedMeanwhile: 412,
     errors.TooLarge: 413,
     errors.Unsupported: 415,

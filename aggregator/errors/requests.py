@@ -32,6 +32,17 @@ class InvalidCursor(Invalid):
     code = "invalid_cursor"
 
 
+class CursorGone(ProblemError):
+    """The cursor is of a change that this database does not have; start over without one.
+
+    The database has been restored from an earlier state, or is another one, so your copy may have what it has not.
+    Read `/changes` without a cursor to its end, read each product that it names, and delete from your copy what it
+    does not name.
+    """
+
+    code = "cursor_gone"
+
+
 class ReferenceGone(Invalid):
     """Something that the request refers to does not exist; see errors.
 

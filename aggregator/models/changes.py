@@ -44,6 +44,9 @@ class Change(Base):
     price_before: Mapped[int | None] = mapped_column(sa.BigInteger)
     lowest_price: Mapped[int | None] = mapped_column(sa.BigInteger)
     offer_count: Mapped[int | None]
+    # Where it is a category that was updated: its id, which product_id holds as well. Its kind is that of an updated
+    # product, so that a worker of an earlier version, which knows of no other, can read on.
+    category_id: Mapped[UUID | None]
 
 
 class ChangeReader(Base):

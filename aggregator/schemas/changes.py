@@ -22,10 +22,14 @@ class ChangesQuerySchema(Schema):
 class ChangeSchema(AnswerSchema):
     """A change of a product, or of its offers."""
 
-    cursor = fields.Integer(metadata={"description": "Goes up from change to change, with gaps."})
-    type = fields.Enum(ChangeKind, by_value=fields.String)
+    cursor = fields.Integer(metadata={"description": "Goes up from change to change, with gaps. Send it as it is."})
+    type = fields.String(metadata={"enum": [*(kind.value for kind in ChangeKind), "category.updated"]})
     at = Timestamp()
-    product_id = fields.UUID()
+    product_id = fields.UUID(allow_none=True, metadata={"description": "Null where it is a category that changed."})
+    category_id = fields.UUID(
+        allow_none=True,
+        metadata={"description": "Of `category.updated` only: its products show another name or slug of it."},
+    )
     price_before = fields.Integer(
         allow_none=True, metadata={"description": "The lowest price in stock before it; of `offers.changed` only."}
     )

@@ -106,7 +106,7 @@ def _data(change: Recorded) -> dict[str, Any]:
     told = {
         "product_id": str(change.product_id),
         "at": change.at.strftime(TIMESTAMP_FORMAT),
-        "cursor": change.number,
+        "cursor": change.cursor,
     }
     if change.kind is ChangeKind.OFFERS:
         prices = {"price_before": change.price_before, "lowest_price": change.lowest_price}

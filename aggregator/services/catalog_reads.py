@@ -1,6 +1,7 @@
 """The catalogue as the outside reads it: each query is one statement that returns the JSON text."""
 
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
@@ -34,7 +35,7 @@ def product_json(offers: sa.ColumnElement[Any] | None = None) -> json_object:
             "name": Product.name,
             "description": Product.description,
             "brand": Product.brand,
-            "category": json_one(sa.select(_category_json()).where(Category.id == Product.category_id)),
+            "category": _category_of_product(),
             "price": Product.price,
             "stock": Product.stock,
             "rating": Product.rating,
@@ -73,9 +74,9 @@ def tag(product_id: UUID) -> str:
     return _tag(*tuple(rows[0]))
 
 
-def _tag(version: int, image_changes: int, status: str, attempts: int, synced_at: str | None) -> str:
-    """Edits bump the version, images and registration attempts their numbers, and every sync its moment."""
-    return f"{version}-i{image_changes}{status[0]}{attempts}-{synced_at or ''}"
+def _tag(version: int, *state: Any) -> str:
+    """Edits bump the version, images their number, every sync its moment; all else that is shown stands in state."""
+    return f"{version}-{sha256(repr(state).encode()).hexdigest()[:20]}"
 
 
 def version_in(tag: str) -> int | None:
@@ -84,11 +85,19 @@ def version_in(tag: str) -> int | None:
     return int(number) if number.isascii() and number.isdigit() and len(number) < 10 else None
 
 
-STATE = (Product.version, Product.image_changes, Feed.status, Feed.attempts, json_time(Feed.synced_at))
+def _category_of_product() -> json_one:
+    return json_one(sa.select(_category_json()).where(Category.id == Product.category_id))
+
+
+def _states() -> list[sa.ColumnElement[Any]]:
+    """All that the JSON of a product is made of, or what changes whenever that does."""
+    feed: list[Any] = [Feed.status, Feed.reason, json_time(Feed.registered_at), Feed.lowest_price, Feed.offer_count]
+    product: list[Any] = [Product.version, Product.image_changes]
+    return [*product, *feed, json_time(Feed.synced_at), sa.cast(_category_of_product(), sa.Text)]
 
 
 def _state() -> Select:
-    return _of_product(sa.select(*STATE))
+    return _of_product(sa.select(*_states()))
 
 
 def _product() -> Select:
@@ -98,7 +107,7 @@ def _product() -> Select:
         .order_by(Offer.price, Offer.id)
         .correlate(Product, Feed)
     )
-    return _of_product(sa.select(sa.cast(product_json(offers), sa.Text), *STATE))
+    return _of_product(sa.select(sa.cast(product_json(offers), sa.Text), *_states()))
 
 
 def _of_product(statement: Select) -> Select:

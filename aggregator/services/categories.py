@@ -24,7 +24,7 @@ from aggregator.errors import (
 from aggregator.folding import searchable
 from aggregator.models import Category, Product
 from aggregator.models.catalog import CATEGORY_LENGTH
-from aggregator.services import alerts, constraints
+from aggregator.services import alerts, changes, constraints
 
 LOCK = "tree of categories"
 MAX_DEPTH = 10
@@ -61,11 +61,13 @@ def change(category_id: UUID, fields: Mapping[str, Any], now: datetime) -> None:
     """Edit a category. Conflict for a slug in use, Invalid for a parent that is a part of it."""
     one_at_a_time(LOCK)
     category = get(category_id)
-    parent_id = category.parent_id
+    parent_id, shown = category.parent_id, (category.name, category.slug)
     _set(category, fields, now)
     _flush(category)
     if category.parent_id != parent_id:
         alerts.forget_under(category_id)
+    if (category.name, category.slug) != shown:
+        changes.record_category(category_id, now)
 
 
 def remove(category_id: UUID) -> None:

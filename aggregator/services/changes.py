@@ -7,15 +7,17 @@ that has its numbers and is not committed yet. To record is the last thing that 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from uuid import UUID
 
 import sqlalchemy as sa
 
 from aggregator.database import db, dialect, one_at_a_time, wait_for_the_disk
+from aggregator.errors import CursorGone
 from aggregator.models import Change, ChangeKind, ChangeReader
 from aggregator.models.base import table_of
+from aggregator.models.types import TIMESTAMP_FORMAT
 from aggregator.reading import read
 from aggregator.sql import Rows, Select, insert_of, json_bool, json_object, json_time, upsert
 
@@ -23,6 +25,12 @@ CHANGES, READERS = table_of(Change), table_of(ChangeReader)
 KEPT = timedelta(days=7)
 EXAMINED_AT_ONCE = 5_000
 LOCK = "numbers of changes"
+
+# A cursor is the number of a change, and the microseconds of its moment as the last six digits: those show that it is
+# a change of this database, and not of one that had more changes before it was restored from a backup.
+STEP = 1_000_000
+SKEW = timedelta(hours=1)  # by which a change may be older than one before it
+CATEGORY_UPDATED = "category.updated"
 
 OfferChange = tuple[str, int | None, int | None, int]  # product id, lowest price before and after, offers
 
@@ -39,6 +47,11 @@ class Recorded:
     lowest_price: int | None
     offer_count: int | None
 
+    @property
+    def cursor(self) -> int:
+        """What leads to the changes after it."""
+        return self.number * STEP + self.at.microsecond
+
 
 def record(kind: ChangeKind, product_ids: Sequence[UUID], now: datetime) -> None:
     """Record what has been done to products."""
@@ -51,6 +64,13 @@ def record(kind: ChangeKind, product_ids: Sequence[UUID], now: datetime) -> None
 @cache
 def _add(dialect: str) -> tuple[Rows, sa.Insert]:
     return insert_of(CHANGES, dialect, ("product_id",), ("kind", "at"))
+
+
+def record_category(category_id: UUID, now: datetime) -> None:
+    """Record that what products show of their category has changed: once, however many products are in it."""
+    one_at_a_time(LOCK)
+    change = {"product_id": category_id, "category_id": category_id, "kind": ChangeKind.UPDATED, "at": now}
+    db.session.execute(sa.insert(Change), [change])
 
 
 def record_offers(changes: Sequence[OfferChange], moment: datetime) -> None:
@@ -75,19 +95,47 @@ def last_number() -> int:
     return db.session.scalar(sa.select(sa.func.max(Change.number))) or 0
 
 
-def after(number: int, limit: int) -> tuple[str, int]:
-    """The changes after a number as a JSON array, up to limit of them, and the number of the last one."""
-    rows = read(_after, after=number, limit=limit)
-    return "[" + ",".join(row[0] for row in rows) + "]", rows[-1][1] if rows else number
+def after(cursor: int, limit: int, now: datetime) -> tuple[str, int]:
+    """The changes after a cursor as a JSON array, up to limit of them, and the cursor of the last one.
+
+    CursorGone where the cursor is not one of this database; 0 is the beginning.
+    """
+    number = cursor // STEP
+    rows = read(_from, number=number, limit=limit + 1)  # its own change, and what comes after it
+    if cursor:
+        if not number or not rows:
+            raise CursorGone
+        if rows[0][1] == number:
+            if rows[0][2] != cursor:
+                raise CursorGone
+            rows = rows[1:]
+        elif not _may_be_forgotten(number, now):
+            raise CursorGone
+    shown = rows[:limit]
+    return "[" + ",".join(row[0] for row in shown) + "]", shown[-1][2] if shown else cursor
 
 
-def _after() -> Select:
+def _may_be_forgotten(number: int, now: datetime) -> bool:
+    """Whether a change that there is not may have been there: only old ones are forgotten, none before newer ones."""
+    before = read(_before, number=number)
+    return not before or before[0][0] <= (now - KEPT + SKEW).astimezone(UTC).strftime(TIMESTAMP_FORMAT)
+
+
+def _before() -> Select:
+    this = sa.select(json_time(Change.at)).where(Change.number < sa.bindparam("number", type_=sa.BigInteger))
+    return this.order_by(Change.number.desc()).limit(1)
+
+
+def _from() -> Select:
+    of_category = Change.category_id.is_not(None)
+    cursor = Change.number * STEP + sa.cast(sa.func.substr(json_time(Change.at), 21, 6), sa.BigInteger)
     document = json_object(
         {
-            "cursor": Change.number,
-            "type": Change.kind,
+            "cursor": cursor,
+            "type": sa.case((of_category, CATEGORY_UPDATED), else_=sa.cast(Change.kind, sa.String)),
             "at": json_time(Change.at),
-            "product_id": Change.product_id,
+            "product_id": sa.case((of_category, sa.null()), else_=Change.product_id),
+            "category_id": Change.category_id,
             "price_before": Change.price_before,
             "lowest_price": Change.lowest_price,
             "offer_count": Change.offer_count,
@@ -95,8 +143,8 @@ def _after() -> Select:
         }
     )
     return (
-        sa.select(sa.cast(document, sa.Text), Change.number)
-        .where(Change.number > sa.bindparam("after", type_=sa.BigInteger))
+        sa.select(sa.cast(document, sa.Text), Change.number, cursor)
+        .where(Change.number >= sa.bindparam("number", type_=sa.BigInteger))
         .order_by(Change.number)
         .limit(sa.bindparam("limit", type_=sa.Integer))
     )

@@ -41,6 +41,7 @@ class TestChanges:
             "type": "offers.changed",
             "at": "2026-05-04T12:30:15.250000Z",
             "product_id": str(product_id),
+            "category_id": None,
             "price_before": None,
             "lowest_price": 1999,
             "offer_count": 1,
@@ -70,6 +71,14 @@ class TestChanges:
 
         assert (again.status_code, again.text) == (304, "")
         assert again.headers["Link"] == response.headers["Link"]
+
+    def test_a_cursor_of_another_database_is_a_410_that_says_what_to_do(self, visitor, products):
+        response = visitor.get(f"{URL}?cursor=999999999")
+
+        assert (response.status_code, response.json["code"]) == (410, "cursor_gone")
+        assert response.json["detail"] == (
+            "The cursor is of a change that this database does not have; start over without one."
+        )
 
     @pytest.mark.parametrize(
         ("query", "errors"),

@@ -5,7 +5,18 @@ from uuid import uuid4
 import pytest
 
 from aggregator.models import Feed, Offer, PricePoint, Product, ProductPricePoint, Registration
-from tests.builders import LONG_AGO, create, edit, make_offer, make_product, offer_id, stored, sync, the_feed
+from tests.builders import (
+    LONG_AGO,
+    create,
+    edit,
+    make_category,
+    make_offer,
+    make_product,
+    offer_id,
+    stored,
+    sync,
+    the_feed,
+)
 
 URL = "/api/v1/products"
 WHOLE = {"name": "Chair", "description": "Oak", "brand": "Castera", "price": 5, "stock": 6, "rating": 3.5}
@@ -312,3 +323,38 @@ def test_other_methods_are_a_405_that_names_the_right_ones(client, url, method):
 
     assert response.status_code == 405
     assert set(response.headers["Allow"].split(", ")) == {"GET", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE"}
+
+
+class TestTagOfWhatIsShownBeside:
+    @pytest.fixture
+    def kettle(self, app, client):
+        category_id = make_category(app, "Kettles")
+        product_id = make_product(app, category_id=category_id)
+        return f"/api/v1/products/{product_id}", f"/api/v1/categories/{category_id}"
+
+    @pytest.mark.parametrize("fields", [{"name": "Boilers"}, {"slug": "boilers"}])
+    def test_is_another_one_when_the_category_is(self, client, kettle, fields):
+        url, category = kettle
+        tag = client.get(url).headers["ETag"]
+        assert client.get(url, headers={"If-None-Match": tag}).status_code == 304
+
+        client.patch(category, json=fields)
+
+        again = client.get(url, headers={"If-None-Match": tag})
+        assert (again.status_code, again.json["category"] | fields) == (200, again.json["category"])
+
+    def test_stands_in_the_way_of_no_edit(self, client, kettle):
+        url, category = kettle
+        tag = client.get(url).headers["ETag"]
+        client.patch(category, json={"name": "Boilers"})
+
+        assert client.patch(url, json={"brand": "Aurelo"}, headers={"If-Match": tag}).status_code == 200
+
+    def test_is_another_one_when_the_registration_is(self, app, client):
+        product_id = make_product(app, {"status": Registration.REGISTERED})
+        url = f"/api/v1/products/{product_id}"
+        tag = client.get(url).headers["ETag"]
+
+        edit(app, Feed, Feed.product_id == product_id, status=Registration.REFUSED, reason="another's")
+
+        assert client.get(url, headers={"If-None-Match": tag}).status_code == 200

@@ -226,6 +226,17 @@ class TestOtherOrigins:
             done = send(client, "GET", "/api/v1/products", headers={"Origin": origin})
             assert cors(asked) | cors(done) == set(), origin
 
+    def test_are_named_as_what_each_answer_depends_on_also_where_none_asks(self, shop_app):
+        """Else a cache gives the answer to a visitor without an origin to a page that has one."""
+        world_for = admins_worlds(shop_app)
+
+        for operation in operations(shop_app):
+            world = world_for(operation)
+            answer = world.call(operation).send(shop_app.test_client(), token_for(world, operation))
+            assert answer.headers.getlist("Vary") == ["Origin"], operation.id
+            again = world.call(operation).send(shop_app.test_client(), None, headers={"If-None-Match": "*"})
+            assert "Origin" in again.headers["Vary"]
+
     def test_are_not_told_who_is_allowed(self, shop_app):
         answer = send(shop_app.test_client(), "GET", "/api/v1/products")
 

@@ -13,6 +13,7 @@ from aggregator.clock import utcnow
 from aggregator.database import db, dialect, in_transaction
 from aggregator.models import AlertKind, Delivery, Event, Subscription, Webhook
 from aggregator.services import announcements
+from aggregator.services.changes import STEP
 from tests.builders import make_alert, make_product, make_user, offer_id, stored, sync
 
 pytestmark = pytest.mark.usefixtures("context")
@@ -80,7 +81,7 @@ class TestAnnounce:
         (delivery,) = stored(app, Delivery)
         payload = json.loads(delivery.payload)
         assert (delivery.event, delivery.webhook_id) == ("offers.changed", webhook_id)
-        assert delivery.key == f"change:{payload['cursor']}:{webhook_id}"
+        assert delivery.key == f"change:{payload['cursor'] // STEP}:{webhook_id}"
         assert payload == {
             "product_id": str(product_id),
             "at": "2026-05-04T12:30:15.250000Z",

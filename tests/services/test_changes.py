@@ -9,18 +9,21 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
+import sqlalchemy as sa
 
+from aggregator.clock import utcnow
 from aggregator.database import db, dialect, transaction
+from aggregator.errors import CursorGone
 from aggregator.models import Change, ChangeKind, ChangeReader
-from aggregator.services import catalog, changes
-from tests.builders import make_product, offer_id, stored, sync
+from aggregator.services import catalog, categories, changes
+from tests.builders import make_category, make_product, offer_id, stored, sync
 
 pytestmark = pytest.mark.usefixtures("context")
 A, B = offer_id(1), offer_id(2)
 
 
 def told(after: int = 0, limit: int = 1000) -> list[dict]:
-    text, _ = changes.after(after, limit)
+    text, _ = changes.after(after, limit, utcnow())
     return json.loads(text)
 
 
@@ -102,15 +105,15 @@ class TestOfOffers:
 
 
 class TestAfter:
-    def test_is_what_comes_after_a_number_in_order_up_to_a_limit(self, now):
+    def test_is_what_comes_after_a_cursor_in_order_up_to_a_limit(self, now):
         products = [uuid4() for _ in range(5)]
         record(now, *products)
 
-        text, last = changes.after(0, 2)
-        rest, end = changes.after(last, 10)
+        text, last = changes.after(0, 2, now)
+        rest, end = changes.after(last, 10, now)
 
         assert [each["product_id"] for each in json.loads(text) + json.loads(rest)] == [*map(str, products)]
-        assert changes.after(end, 10) == ("[]", end)
+        assert changes.after(end, 10, now) == ("[]", end)
 
     def test_nothing_is_missed_and_nothing_comes_twice_while_writers_are_at_work(self, app, now):
         """Without the lock of record(), a reader on PostgreSQL passes over numbers that are not committed yet."""
@@ -130,14 +133,132 @@ class TestAfter:
         for writer in writers:
             writer.start()
         while any(writer.is_alive() for writer in writers):
-            text, last = changes.after(last, 7)
+            text, last = changes.after(last, 7, now)
             seen += [each["cursor"] for each in json.loads(text)]
-        while (page := changes.after(last, 7))[1] > last:
+        while (page := changes.after(last, 7, now))[1] > last:
             seen += [each["cursor"] for each in json.loads(page[0])]
             last = page[1]
 
-        assert seen == [change.number for change in stored(app, Change)]
+        assert [cursor // changes.STEP for cursor in seen] == [change.number for change in stored(app, Change)]
         assert len(seen) > 40
+
+
+def cursors() -> list[int]:
+    return [change["cursor"] for change in told()]
+
+
+def restore(number: int) -> None:
+    """Make the changes those of a backup that ends with a number: what comes next takes the numbers after it."""
+    with transaction():
+        db.session.execute(sa.delete(Change).where(Change.number > number))
+        if dialect() == "sqlite":
+            return  # takes the highest there is
+        following = sa.text("SELECT setval(pg_get_serial_sequence('changes', 'number'), :number, false)")
+        db.session.execute(following, {"number": number + 1})
+
+
+class TestCursors:
+    def test_beyond_the_last_change_are_of_another_database(self, now):
+        with pytest.raises(CursorGone):
+            told(999_999_999)
+        record(now, uuid4())
+        (cursor,) = cursors()
+
+        assert told(cursor) == []
+        for made_up in (999_999_999, cursor + 1, cursor - 1, cursor + changes.STEP, 1, cursor // changes.STEP):
+            with pytest.raises(CursorGone):
+                told(made_up)
+
+    def test_of_before_a_restore_are_refused_also_when_new_changes_have_overtaken_them(self, app, now):
+        record(now, uuid4())
+        kept = stored(app, Change)[-1].number
+        for seconds in range(3):
+            record(now + timedelta(seconds=seconds, microseconds=seconds), uuid4())
+        first, *lost = cursors()
+
+        restore(kept)
+        record(now + timedelta(seconds=9, microseconds=9), *(uuid4() for _ in range(5)))
+
+        assert len(told(first)) == 5
+        for cursor in lost:
+            with pytest.raises(CursorGone):
+                told(cursor)
+
+    def test_of_before_a_restore_are_refused_where_a_number_has_been_passed_over(self, app, now):
+        recently = utcnow()
+        record(recently, uuid4(), uuid4())
+        kept, ahead = cursors()
+        restore(kept // changes.STEP)
+        with transaction():
+            number = ahead // changes.STEP + 1
+            db.session.add(Change(number=number, kind=ChangeKind.UPDATED, product_id=uuid4(), at=recently))
+
+        assert len(told(kept)) == 1
+        with pytest.raises(CursorGone):
+            told(ahead)
+
+    def test_of_changes_that_are_forgotten_lead_on(self, app, now):
+        with transaction():
+            db.session.add(ChangeReader(name="somebody", number=10**12))
+        lamp = uuid4()
+        long_ago = utcnow() - timedelta(days=9)
+        record(long_ago, lamp, uuid4(), lamp)
+        record(utcnow(), lamp)
+        before = cursors()
+        with transaction():
+            assert changes.compact(0, utcnow())[1] == 2
+
+        assert [len(told(cursor)) for cursor in before] == [2, 1, 1, 0]
+
+    @pytest.mark.parametrize("seed", range(8))
+    def test_are_honest_or_refused_whatever_happens(self, app, seed):
+        """Backups, restores and changes in any order: a cursor of a lost change never leads on by mistake."""
+        choice, moment = random.Random(seed), utcnow() - timedelta(hours=1)
+        honest, lost, backups = set(), set(), [0]
+        for _ in range(60):
+            moment += timedelta(seconds=choice.random(), microseconds=1)
+            what = choice.choice(["record"] * 5 + ["backup", "restore"])
+            if what == "record":
+                record(moment, *(uuid4() for _ in range(choice.randint(1, 3))))
+                honest = set(cursors())
+            elif what == "backup":
+                backups.append(max(honest, default=0) // changes.STEP)
+            else:
+                number = choice.choice(backups)
+                backups = [each for each in backups if each <= number]
+                restore(number)
+                lost |= {cursor for cursor in honest if cursor // changes.STEP > number}
+                honest -= lost
+
+        for cursor in honest:
+            told(cursor)
+        for cursor in lost:
+            with pytest.raises(CursorGone):
+                told(cursor)
+
+
+class TestOfCategories:
+    def test_one_that_is_renamed_is_one_change_however_many_products_are_in_it(self, app, now):
+        category_id = make_category(app, "Kettles")
+        for _ in range(3):
+            make_product(app, category_id=category_id)
+        with transaction():
+            categories.change(category_id, {"name": "Boilers"}, now)
+
+        (change,) = told()
+
+        assert (change["type"], change["category_id"], change["product_id"]) == (
+            "category.updated",
+            str(category_id),
+            None,
+        )
+
+    def test_one_whose_products_look_the_same_is_none(self, app, now):
+        category_id, parent_id = make_category(app, "Kettles"), make_category(app, "Kitchen")
+        with transaction():
+            categories.change(category_id, {"name": "Kettles", "parent_id": parent_id}, now)
+
+        assert told() == []
 
 
 class TestLastNumber:
