@@ -193,7 +193,7 @@ def who_and_where(url: URL) -> str:
 def without_password(url: URL) -> str:
     """The URL of a database as it may be shown: who, where and which, and none of its parameters but the host."""
     kept = {name: url.query[name] for name in ("host", "port", "user", "dbname") if name in url.query}
-    return url.set(drivername=url.get_backend_name(), password=None, query=kept).render_as_string()
+    return url._replace(drivername=url.get_backend_name(), password=None).set(query=kept).render_as_string()
 
 
 def _of_postgresql(error: BaseException | None) -> Kind | None:

@@ -16,13 +16,14 @@ import requests
 from aggregator.cli.children import Children, Stopped, StopSignals, end_with_parent, shown
 from aggregator.cli.movements import Movements
 from aggregator.clock import utcnow
-from aggregator.config import load_dotenv
+from aggregator.config import from_environment, load_dotenv
 from aggregator.errors import UsageError
 from aggregator.sandbox import DEFAULT_REFRESH_TOKEN
 from aggregator.services import samples
 
 ROOT = Path(__file__).resolve().parents[2]
 HOST = "127.0.0.1"
+EX_CONFIG = 78
 PORTS = {"PORT": 8000, "SANDBOX_PORT": 8001}
 PRODUCTS = 12
 ADMIN, ADDRESS = "demo-admin", "demo-admin@example.com"
@@ -62,7 +63,7 @@ NO_ADMIN = """\
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run it all until SIGINT or SIGTERM (exit code 0), or until something goes wrong (1)."""
+    """Run it all until SIGINT or SIGTERM (exit code 0), or until something goes wrong (1; 78 for settings)."""
     parser = argparse.ArgumentParser(prog="python -m aggregator.cli.demo", description=__doc__)
     parser.add_argument("directory", nargs="?", default="instance", help="for the database and the logs")
     directory = ROOT / parser.parse_args(arguments).directory
@@ -75,6 +76,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if len(set(ports.values())) < len(ports):
             raise UsageError(f"{' and '.join(ports)} must differ.")
         settings, logs = environment(directory, ports), directory / "logs"
+        if wrong := wrong_settings(settings):
+            print(wrong, file=sys.stderr)
+            return EX_CONFIG
         with alone_in(directory), Children(ROOT, settings, logs, signals) as children:
             _play(children, ports, own_database=not os.environ.get("DATABASE_URL"))
     except Stopped:
@@ -83,6 +87,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error.detail, file=sys.stderr)
         return 1
     return 0
+
+
+def wrong_settings(settings: Mapping[str, str]) -> str | None:
+    """What is wrong with what the processes will get to read, so that none of them is started in vain."""
+    os.environ.update(settings)
+    try:
+        from_environment()
+    except UsageError as error:
+        return error.detail
+    return None
 
 
 def free_port(name: str) -> int:

@@ -52,6 +52,7 @@ def environment(database_url: URL, offers_url: str, **others: str) -> dict[str, 
         "OFFERS_REFRESH_TOKEN": DEFAULT_REFRESH_TOKEN,
         "LOG_FORMAT": "json",
         "APP_ENV": "development",
+        "FLASK_SKIP_DOTENV": "1",
         **others,
     }
 
