@@ -14,7 +14,7 @@ POOLED := tests/test_database.py tests/test_reading.py tests/house/test_migratio
 	tests/api/test_product.py tests/api/test_product_list.py tests/api/test_orders.py tests/flows/test_sync.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-pooled check format requirements bench bench-sync bench-history bench-api evidence evidence-trust fuzz clean runtime development
+.PHONY: help run test test-pooled check format requirements bench bench-sync bench-history bench-api evidence evidence-trust sabotage fuzz clean runtime development
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -63,6 +63,9 @@ evidence: evidence-trust ## Run what takes long: schemathesis as three callers, 
 
 evidence-trust: development ## Replay faults from outside on fresh processes and both databases (ARGS="A1 C6")
 	@$(BIN)/python -m tests.evidence $(ARGS)
+
+sabotage: development ## Spoil some lines, one at a time, and see that the tests notice (ARGS="services/orders")
+	@$(BIN)/python -m tests.sabotage $(ARGS)
 
 fuzz: development ## Try the running API with all that schemathesis can think of (ARGS="--examples 500")
 	@$(BIN)/python -m tests.security.fuzz $(ARGS)
