@@ -45,7 +45,7 @@ class Alerts(MethodView):
     @blueprint.links(201, {name: {"parameters": {"alert_id": "$response.body#/id"}} for name in ON_ONE})
     @blueprint.problems(errors.AlertExists, errors.LimitReached, errors.ReferenceGone)
     def post(self, fields: dict[str, Any]) -> Response:
-        """Ask to be told when the price of a product moves
+        """Create an alert on the price of a product
 
         It sees what happens from now on. One that waits for the same as another one of yours is refused.
         """
@@ -70,7 +70,7 @@ class Alert(MethodView):
     def patch(self, fields: dict[str, Any], alert_id: UUID) -> Response:
         """Change an alert of yours
 
-        It begins anew where `target`, `percent`, `direction`, `days` or `active` are others afterwards. How it is told,
+        It starts again where `target`, `percent`, `direction`, `days` or `active` change. How it is sent,
         and how long it is silent, can be changed without that.
         """
         user_id = principal().user_id

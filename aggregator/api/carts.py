@@ -40,7 +40,7 @@ class CartItems(MethodView):
     @blueprint.response(201, CartSchema)
     @blueprint.problems(errors.InsufficientStock, errors.LimitReached, errors.ReferenceGone)
     def post(self, line: dict[str, Any]) -> Response:
-        """Put a product into your cart, or more of one that is in there
+        """Add a product to your cart, or more of it
 
         Nothing is reserved by it; the price is the one when you order.
         """
@@ -55,20 +55,20 @@ class CartItem(MethodView):
     @blueprint.response(200, CartSchema)
     @blueprint.problems(errors.NotFound, errors.InsufficientStock)
     def put(self, fields: dict[str, int], product_id: UUID) -> Response:
-        """Say how many of a product are to be in your cart"""
+        """Set the quantity of a product in your cart"""
         return _set(product_id, fields["quantity"])
 
     @blueprint.arguments(QuantitySchema)
     @blueprint.response(200, CartSchema)
     @blueprint.problems(errors.NotFound, errors.InsufficientStock)
     def patch(self, fields: dict[str, int], product_id: UUID) -> Response:
-        """Say how many of a product are to be in your cart, as PUT does"""
+        """Set the quantity of a product in your cart, as PUT does"""
         return _set(product_id, fields["quantity"])
 
     @blueprint.response(204)
     @blueprint.problems(errors.NotFound)
     def delete(self, product_id: UUID) -> None:
-        """Take a product out of your cart"""
+        """Remove a product from your cart"""
         user_id = principal().user_id
         in_transaction(lambda: carts.remove(user_id, product_id, utcnow()))
 

@@ -83,7 +83,7 @@ class Product(MethodView):
     @blueprint.response(200, ProductWithOffersSchema, headers=TAG_HEADERS)
     @blueprint.problems(*EDIT_PROBLEMS)
     def put(self, fields: dict[str, Any], headers: dict[str, str], product_id: UUID) -> Response:
-        """Replace what is said of a product"""
+        """Replace a product"""
         return _changed(product_id, fields)
 
     @blueprint.arguments(ProductPatchSchema)
@@ -91,7 +91,7 @@ class Product(MethodView):
     @blueprint.response(200, ProductWithOffersSchema, headers=TAG_HEADERS)
     @blueprint.problems(*EDIT_PROBLEMS)
     def patch(self, fields: dict[str, Any], headers: dict[str, str], product_id: UUID) -> Response:
-        """Change some of what is said of a product"""
+        """Change some fields of a product"""
         return _changed(product_id, fields)
 
     @blueprint.arguments(IfMatchSchema, location="headers")

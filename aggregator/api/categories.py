@@ -68,20 +68,20 @@ class Category(MethodView):
     @blueprint.response(200, CategorySchema)
     @blueprint.problems(errors.NotFound, errors.CategoryCircle, *PROBLEMS)
     def put(self, fields: dict[str, Any], category_id: UUID) -> Response:
-        """Replace what is said of a category"""
+        """Replace a category"""
         return _changed(category_id, {"slug": categories.slug_of(fields["name"])} | fields)
 
     @blueprint.arguments(CategoryPatchSchema)
     @blueprint.response(200, CategorySchema)
     @blueprint.problems(errors.NotFound, errors.CategoryCircle, *PROBLEMS)
     def patch(self, fields: dict[str, Any], category_id: UUID) -> Response:
-        """Change some of what is said of a category"""
+        """Change some fields of a category"""
         return _changed(category_id, fields)
 
     @blueprint.response(204)
     @blueprint.problems(errors.NotFound, errors.CategoryNotEmpty)
     def delete(self, category_id: UUID) -> None:
-        """Delete a category that nothing is in"""
+        """Delete an empty category"""
         in_transaction(lambda: categories.remove(category_id))
 
 

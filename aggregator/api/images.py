@@ -62,7 +62,7 @@ class Image(MethodView):
     @blueprint.alt_response(304, description=UNCHANGED)
     @blueprint.problems(errors.NotFound)
     def get(self, image_id: UUID) -> Response:
-        """Show what is known of an image"""
+        """Show an image's status and addresses"""
         return tagged(image_reads.find(image_id))
 
     @blueprint.arguments(ImagePatchSchema)
@@ -87,7 +87,7 @@ class ImageThumb(MethodView):
     @blueprint.alt_response(304, description=UNCHANGED)
     @blueprint.problems(*NOT_SHOWN)
     def get(self, image_id: UUID) -> Response:
-        """Show an image as large as fits 100x100"""
+        """Get an image fitting 100x100, as WebP"""
         return _picture(image_id, Variant.THUMB)
 
 
@@ -98,7 +98,7 @@ class ImageFull(MethodView):
     @blueprint.alt_response(304, description=UNCHANGED)
     @blueprint.problems(*NOT_SHOWN)
     def get(self, image_id: UUID) -> Response:
-        """Show an image as large as fits 500x500"""
+        """Get an image fitting 500x500, as WebP"""
         return _picture(image_id, Variant.FULL)
 
 

@@ -23,7 +23,7 @@ blueprint = Blueprint("ops", __name__, description="Health.")
 @blueprint.route("/healthz")
 @blueprint.response(200, HealthSchema)
 def healthz() -> Response:
-    """Tell whether this process is alive"""
+    """Show whether this process is alive"""
     return jsonify(status="ok")
 
 
@@ -31,7 +31,7 @@ def healthz() -> Response:
 @blueprint.response(200, ReadinessSchema)
 @blueprint.alt_response(503, schema=ReadinessSchema, description="It cannot")
 def readyz() -> tuple[Response, int]:
-    """Tell whether this process can serve
+    """Show whether this process can serve
 
     It can if the database answers, and its schema is not older than this version. That the offers service is
     down does not matter here: the catalogue can be read and written without it. Where the database can only be read,
@@ -54,7 +54,7 @@ def readyz() -> tuple[Response, int]:
 @blueprint.response(200, StatusSchema)
 @blueprint.alt_response(503, schema=StatusSchema, description="Something is a problem, and strict was asked for")
 def status(query: dict[str, bool]) -> tuple[Response, int]:
-    """Tell how sync, registrations, workers and the offers service are doing
+    """Show how sync, registrations, workers and the offers service are doing
 
     It answers 200 whatever it says. With `strict=true` it answers 503 where anything is a problem, for monitors
     that look at nothing but the status code.

@@ -82,7 +82,7 @@ class Orders(MethodView):
     @blueprint.problems(*NOT_PLACED)
     @blueprint.links(201, ON_ONE)
     def post(self, fields: dict[str, Any], headers: dict[str, str]) -> Response:
-        """Order some products, past your cart
+        """Order products without a cart
 
         At the prices of this moment, all of it or nothing. With an Idempotency-Key it is safe to repeat.
         """
@@ -119,7 +119,7 @@ class OrderCancel(MethodView):
     @blueprint.response(200, OrderSchema)
     @blueprint.problems(errors.NotFound, errors.StatusNotPossible, errors.StockLimit)
     def post(self, order_id: UUID) -> Response:
-        """Cancel an order; what it took from the stock is given back"""
+        """Cancel an order, and give back its stock"""
         by = principal()
         in_transaction(lambda: orders.cancel(by, order_id, utcnow()))
         return json_response(order_reads.find(_only_of(), order_id))

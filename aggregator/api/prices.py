@@ -60,7 +60,7 @@ class ProductPriceTrend(MethodView):
     @blueprint.alt_response(304, description=UNCHANGED)
     @blueprint.problems(NotFound)
     def get(self, query: dict[str, Any], product_id: UUID) -> Response:
-        """Show how a product's lowest price went"""
+        """Show the trend of a product's lowest price"""
         return _trend(_of_product(product_id), query)
 
 
@@ -70,7 +70,7 @@ class ProductPriceInsights(MethodView):
     @blueprint.alt_response(304, description=UNCHANGED)
     @blueprint.problems(NotFound)
     def get(self, product_id: UUID) -> Response:
-        """Show how a product's price stands to those it has had"""
+        """Compare a product's price with its earlier ones"""
         return tagged(price_insights.insights(product_id, utcnow()))
 
 
@@ -92,5 +92,5 @@ class OfferPriceTrend(MethodView):
     @blueprint.alt_response(304, description=UNCHANGED)
     @blueprint.problems(NotFound)
     def get(self, query: dict[str, Any], product_id: UUID, offer_id: str) -> Response:
-        """Show how an offer's price went"""
+        """Show the trend of an offer's price"""
         return _trend(_of_offer(product_id, offer_id), query)

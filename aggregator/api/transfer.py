@@ -50,8 +50,8 @@ class Import(MethodView):
         """Add products, or change those there are, by id or by name
 
         Send CSV, with `id` or `name` and some of `description`, `brand`, `category` (its slug), `price`, `stock` and
-        `rating` in the first line, or an object with these in each line. A row that will not do is named with the
-        reason and stops no other. What is new is registered in the background. The charset is UTF-8 unless the
+        `rating` in the first line, or an object with these in each line. A row that is invalid is reported with
+        the reason and stops no other. What is new is registered in the background. The charset is UTF-8 unless the
         Content-Type says another; the body may be compressed with gzip, as Content-Encoding. The Content-Type may be
         `text/csv`, `text/tab-separated-values` or `application/x-ndjson`, too; then `format` is not looked at.
         """

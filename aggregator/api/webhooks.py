@@ -52,7 +52,7 @@ class Webhooks(MethodView):
     @blueprint.links(201, {"send_test_webhook": {"parameters": {"webhook_id": "$response.body#/id"}}})
     @blueprint.problems(errors.LimitReached, errors.WebhookRefused)
     def post(self, fields: dict[str, Any]) -> Response:
-        """Be told of events at a URL
+        """Create a webhook: have events sent to a URL
 
         Messages come as Standard Webhooks (www.standardwebhooks.com): a POST of `{type, timestamp, data}`, signed
         with the secret that this answer shows, and only this one. Answer with any 2xx within ten seconds.
@@ -95,7 +95,7 @@ class WebhookRotateSecret(MethodView):
     @blueprint.response(200, NewWebhookSchema)
     @blueprint.problems(errors.NotFound)
     def post(self, webhook_id: UUID) -> Response:
-        """Get another secret
+        """Replace the secret
 
         For 24 hours messages are signed with both, the new one and the one that it replaces.
         """
@@ -110,7 +110,7 @@ class WebhookTest(MethodView):
     @blueprint.links(202, {"redeliver_webhook": THE_DELIVERY})
     @blueprint.problems(errors.NotFound, errors.WebhookDisabled, errors.LastTestPending)
     def post(self, webhook_id: UUID) -> Response:
-        """Have a message of type `webhook.test` sent"""
+        """Send a message of type `webhook.test`"""
         user_id = principal().user_id
         delivery_id = in_transaction(lambda: webhooks.send_test(user_id, webhook_id, utcnow()))
         return json_response(webhook_reads.delivery(user_id, webhook_id, delivery_id), 202)
@@ -134,7 +134,7 @@ class WebhookDelivery(MethodView):
     @blueprint.alt_response(304, description=UNCHANGED)
     @blueprint.problems(errors.NotFound)
     def get(self, webhook_id: UUID, delivery_id: UUID) -> Response:
-        """Show a message, and what has become of it"""
+        """Show a message, and how its delivery went"""
         return tagged(webhook_reads.delivery(principal().user_id, webhook_id, delivery_id))
 
 
@@ -143,7 +143,7 @@ class WebhookRedeliver(MethodView):
     @blueprint.response(202, DeliveryWithDataSchema)
     @blueprint.problems(errors.NotFound, errors.WebhookDisabled)
     def post(self, webhook_id: UUID, delivery_id: UUID) -> Response:
-        """Have a message sent again, with the same `webhook-id`"""
+        """Send a message again, with the same `webhook-id`"""
         user_id = principal().user_id
         in_transaction(lambda: webhooks.redeliver(user_id, webhook_id, delivery_id))
         return json_response(webhook_reads.delivery(user_id, webhook_id, delivery_id), 202)

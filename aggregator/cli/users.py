@@ -47,7 +47,7 @@ def list_users(role: str | None) -> None:
 def set_role(username: str, role: str) -> None:
     """Give a user another role."""
     _try(lambda: accounts.change_named(username, role=Role(role)))
-    click.echo(f"{username} is of the role {role} now.")
+    click.echo(f"{username}'s role is now {role}.")
 
 
 @group.command("set-password")

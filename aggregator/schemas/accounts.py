@@ -39,7 +39,7 @@ class EmailText(Text):
     """An e-mail address. Whether it is one is for the service to say; here it is documented."""
 
     def __init__(self, example: str, **kwargs: Any) -> None:
-        description = "Of a domain on the internet, or under .test; localhost, .local and the like will not do."
+        description = "Of a domain on the internet, or under .test; localhost, .local and the like are invalid."
         metadata = {"format": "email", "description": description, "examples": [example]}
         super().__init__(max_length=EMAIL_LENGTH, metadata=metadata, **kwargs)
 

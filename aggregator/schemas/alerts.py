@@ -10,16 +10,16 @@ from aggregator.schemas.paging import ListQuerySchema, SortText
 
 
 class AlertFieldsSchema(Schema):
-    """What sets an alert off, as far as it can be changed. Prices are the lowest at which something is to be had."""
+    """What an alert waits for, as far as it can be changed. Prices are the lowest in stock."""
 
     target = Integer(
-        minimum=0, maximum=MAX_PRICE, metadata={"description": "For `below`: goes off at this price, and below it."}
+        minimum=0, maximum=MAX_PRICE, metadata={"description": "For `below`: fires at this price, and below it."}
     )
     percent = Number(
         minimum=0.01,
         maximum=MAX_BASIS_POINTS / 100,
         decimals=2,
-        metadata={"description": "For `change`: how far from the price when the alert was made, or went off last."},
+        metadata={"description": "For `change`: how far from the price when the alert was made, or fired last."},
     )
     direction = fields.Enum(
         Direction, by_value=fields.String, metadata={"description": "For `change`: which way; `both` unless given."}
@@ -28,10 +28,10 @@ class AlertFieldsSchema(Schema):
         minimum=1,
         maximum=MAX_DAYS,
         allow_none=True,
-        metadata={"description": "For `new_low` and `new_high`: in so many days; ever, unless given."},
+        metadata={"description": "For `new_low` and `new_high`: how many days back; ever, unless given."},
     )
     cooldown_seconds = Integer(
-        minimum=0, maximum=MAX_COOLDOWN, metadata={"description": "How long it is silent after it has gone off."}
+        minimum=0, maximum=MAX_COOLDOWN, metadata={"description": "How long it is silent after it has fired."}
     )
     by_mail = Boolean()
     by_webhook = Boolean(metadata={"description": "To your webhooks that subscribe to `price.alert`."})
@@ -47,8 +47,8 @@ class AlertInputSchema(AlertFieldsSchema):
         by_value=fields.String,
         required=True,
         metadata={
-            "description": "`below` goes off at the first price at or below the target, again when it falls further, "
-            "and anew once it has been above; `change` and `any_change` compare with the price you were told last; "
+            "description": "`below` fires at the first price at or below the target, again when it falls further, "
+            "and once more after it has been above; `change` and `any_change` compare with the price last sent; "
             "`cheapest_offer` looks which offer is the cheapest, not what it costs."
         },
     )
@@ -60,15 +60,15 @@ class AlertInputSchema(AlertFieldsSchema):
 class AlertPatchSchema(AlertFieldsSchema):
     """What is to change.
 
-    With another `target`, `percent`, `direction`, `days` or `active` the alert begins anew, with the price as it is;
+    With another `target`, `percent`, `direction`, `days` or `active` the alert starts again, with the price as it is;
     all else lets it go on where it is.
     """
 
-    active = Boolean(metadata={"description": "Whether it can go off."})
+    active = Boolean(metadata={"description": "Whether it can fire."})
 
 
 class AlertSchema(AnswerSchema):
-    """A wish to be told."""
+    """An alert."""
 
     id = fields.UUID()
     product_id = fields.UUID(allow_none=True)
@@ -82,7 +82,7 @@ class AlertSchema(AnswerSchema):
     by_mail = fields.Boolean()
     by_webhook = fields.Boolean()
     active = fields.Boolean()
-    fired_at = Timestamp(allow_none=True, metadata={"description": "When the movement was that set it off last."})
+    fired_at = Timestamp(allow_none=True, metadata={"description": "When the price moved that made it fire last."})
     created_at = Timestamp()
     updated_at = Timestamp()
 

@@ -37,7 +37,7 @@ class ProductInputSchema(Schema):
         maximum=MAX_PRICE,
         allow_none=True,
         load_default=None,
-        metadata={"description": "The house's own price in minor units; null where it does not sell it."},
+        metadata={"description": "Our own price in minor units; null where we do not sell it."},
     )
     # Sales change it meanwhile: where it is not said, it stays as it is.
     stock = Integer(minimum=0, maximum=MAX_STOCK, metadata={"description": "Pieces; as they are, where not said."})
@@ -117,7 +117,7 @@ class ProductQuerySchema(ListQuerySchema):
         min_length=1, max_length=CATEGORY_LENGTH, metadata={"description": "Its slug or its id; its parts count, too."}
     )
     brand = Text(min_length=1, max_length=BRAND_LENGTH, metadata={"description": "In whatever case."})
-    min_price = QueryInteger(minimum=0, maximum=MAX_PRICE, metadata={"description": "Of the house's own price."})
+    min_price = QueryInteger(minimum=0, maximum=MAX_PRICE, metadata={"description": "Of our own price."})
     max_price = QueryInteger(minimum=0, maximum=MAX_PRICE)
     min_stock = QueryInteger(minimum=0, maximum=MAX_STOCK)
     max_stock = QueryInteger(minimum=0, maximum=MAX_STOCK)
@@ -125,7 +125,7 @@ class ProductQuerySchema(ListQuerySchema):
     max_rating = QueryNumber(minimum=0, maximum=5)
     min_offer_price = QueryInteger(minimum=0, maximum=MAX_PRICE, metadata={"description": "Of `lowest_price`."})
     max_offer_price = QueryInteger(minimum=0, maximum=MAX_PRICE)
-    in_stock = QueryBoolean(metadata={"description": "Whether it is to be had, from the house or by an offer."})
+    in_stock = QueryBoolean(metadata={"description": "Whether it can be bought, from us or through an offer."})
     has_offers = QueryBoolean()
     registration = fields.Enum(Registration, by_value=fields.String)
     created_after = Moment()

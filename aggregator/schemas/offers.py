@@ -9,7 +9,7 @@ from aggregator.schemas.paging import ListQuerySchema, SortText
 
 
 class OfferSchema(AnswerSchema):
-    """A shop's offer of a product, as the offers service last told it."""
+    """A shop's offer of a product, as the offers service listed it last."""
 
     id = fields.String(metadata={"description": "The offers service's own."})
     product_id = fields.UUID()

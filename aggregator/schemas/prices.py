@@ -30,7 +30,7 @@ class HistoryQuerySchema(PeriodQuerySchema):
 class PointSchema(Schema):
     """A change of the price, or an hour or a day of it.
 
-    A change has `at` and `price`, null while nothing is to be had. An hour or a day has `min`, `avg` (weighted by
+    A change has `at` and `price`, null while nothing is in stock. An hour or a day has `min`, `avg` (weighted by
     time), `max`, and `last`, the price at its end.
     """
 
@@ -64,7 +64,7 @@ class EndSchema(AnswerSchema):
 
 
 class TrendSchema(AnswerSchema):
-    """How the price went in a period, in minor units; null where nothing was to be had."""
+    """The trend of a price in a period, in minor units; null where nothing was in stock."""
 
     since = Timestamp(metadata={"description": COVERED})
     until = Timestamp(metadata={"description": COVERED})

@@ -17,7 +17,7 @@ URL = {
 
 
 class WebhookSchema(AnswerSchema):
-    """A place to be told of events at."""
+    """Where events are sent."""
 
     id = fields.UUID()
     url = fields.String()

@@ -178,7 +178,7 @@ class TestSetRole:
         user = make_user(app, username="Alice")
         sign_in(app, user)
 
-        assert said(run("set-role", "alice", "admin")) == (0, "alice is of the role admin now.\n", "")
+        assert said(run("set-role", "alice", "admin")) == (0, "alice's role is now admin.\n", "")
         assert the_user(app, "Alice").role is Role.ADMIN
         assert living(app) == []
 

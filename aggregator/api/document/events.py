@@ -71,7 +71,7 @@ DATA: dict[Event, tuple[str, Members]] = {
     ),
 }
 _HEADERS = {
-    "webhook-id": "The id of the message, the same with each attempt: what comes twice can be told by it.",
+    "webhook-id": "The id of the message, the same with each attempt: a message that comes twice is recognised by it.",
     "webhook-timestamp": "When it is sent, in seconds since 1970.",
     "webhook-signature": "`v1,` and the signature, for each secret that is valid, with blanks between them.",
 }
