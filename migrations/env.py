@@ -9,6 +9,7 @@ from flask import current_app
 
 from aggregator import connecting
 from aggregator.database import db
+from aggregator.errors import UsageError
 from aggregator.models.types import GUID, UTCDateTime
 from aggregator.troubles import without_password
 
@@ -58,8 +59,30 @@ def migrate(connection):
         transaction_per_migration=True,
         **current_app.extensions["migrate"].configure_args,
     )
-    with context.begin_transaction():
-        context.run_migrations()
+    unknown = unknown_revisions()
+    connection.rollback()  # nothing is written yet, and the migrations begin transactions of their own
+    if not unknown:
+        with context.begin_transaction():
+            context.run_migrations()
+    elif is_upgrade():
+        # The release of an older version must not fail: migrations only add, so this version runs on this schema.
+        print(f"The schema is newer than this version ({unknown}): nothing to upgrade, this version runs on it.")
+    else:
+        raise UsageError(
+            f"The schema is newer than this version, which does not know revision {unknown}: run this command with"
+            " the version that brought it. See docs/operations/going-back.md."
+        )
+
+
+def unknown_revisions():
+    """The revisions that the database is at and this version does not know."""
+    known = {script.revision for script in context.script.walk_revisions()}
+    return ", ".join(sorted(set(context.get_context().get_current_heads()) - known))
+
+
+def is_upgrade():
+    """Whether the command is `flask db upgrade`; Alembic says it by the function that chooses the migrations."""
+    return context.get_context().opts["fn"].__name__ == "upgrade"
 
 
 run_migrations()

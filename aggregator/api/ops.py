@@ -10,11 +10,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from aggregator import probing
 from aggregator.api.parsing import Blueprint
 from aggregator.database import outages
-from aggregator.extensions import other_troubles, post, schema_will_do, settings
+from aggregator.extensions import other_troubles, post, schema_is_current, schema_will_do, settings
 from aggregator.schemas.ops import HealthSchema, ReadinessSchema, StatusQuerySchema, StatusSchema
 from aggregator.services import health, jobs
 from aggregator.troubles import Trouble
 
+NEWER_SCHEMA = "the schema is newer than this version"
 CACHED_SECONDS = 5.0  # /status looks at every feed, and anybody may ask for it
 
 blueprint = Blueprint("ops", __name__, description="Health.")
@@ -46,7 +47,10 @@ def readyz() -> tuple[Response, int]:
         return jsonify(status="unready", reason="the schema is not the one this version needs"), 503
     if read_only:
         return jsonify(status="degraded", reason=str(read_only)), 200
-    return jsonify(status="degraded" if health.paused_calls() else "ready"), 200
+    status = "degraded" if health.paused_calls() else "ready"
+    if not schema_is_current(revision):
+        return jsonify(status=status, reason=NEWER_SCHEMA), 200
+    return jsonify(status=status), 200
 
 
 @blueprint.route("/status")
@@ -87,6 +91,7 @@ def _status() -> dict[str, Any]:
         trouble = _writing_trouble() or probing.crowding()
         known = [str(trouble)] if trouble else outages().troubles()
         mails = jobs.problem_of_latest_run("send-mails")
+        known += [] if schema_is_current(health.schema_revision()) else [NEWER_SCHEMA]
         known += dict.fromkeys([*other_troubles(), *([post().trouble(mails)] if mails else [])])
     except SQLAlchemyError as error:
         return {"status": "down", "problems": [_words(error)]}

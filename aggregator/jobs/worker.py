@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 
+import structlog
 from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -15,6 +16,8 @@ from aggregator.database import outages, transaction
 from aggregator.jobs.runner import Runner
 from aggregator.services import health, jobs
 from aggregator.troubles import EX_CONFIG
+
+log = structlog.get_logger(__name__)
 
 
 def main(app: Flask, arguments: list[str]) -> int:
@@ -52,8 +55,10 @@ def _schema_problem(app: Flask) -> tuple[str, int] | None:
             if trouble is None:
                 raise
             return str(trouble), trouble.exit_code
+        if not extensions.schema_will_do(revision):
+            return "The schema is older than this version. Run `flask --app wsgi db upgrade`.", EX_CONFIG
         if not extensions.schema_is_current(revision):
-            return "The database is not at the schema of this version. Try `flask --app wsgi db upgrade`.", EX_CONFIG
+            log.warning("schema is newer than this version", revision=revision)
         return None
 
 
