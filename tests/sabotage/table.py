@@ -374,7 +374,7 @@ ACCOUNTS = (
     ),
     spoiled(
         "services/sign_ins.py",
-        "generation == sign_in.generation - 1 and now - sign_in.refreshed_at <= GRACE",
+        "generation == sign_in.generation - 1 and abs(now - sign_in.refreshed_at) <= GRACE",
         "generation == sign_in.generation - 1",
         "a refresh token is used once",
         f"{SERVICES}/test_sign_ins.py",
