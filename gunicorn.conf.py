@@ -4,12 +4,14 @@ import os
 import sys
 
 from aggregator.config import from_environment
+from aggregator.config.listening import check_listening
 from aggregator.database import close
 from aggregator.errors import UsageError
 
 # Refuse to start on settings that cannot work, once and in words, before any worker does. This also loads .env.
 try:
     settings = from_environment()
+    check_listening(settings.host, settings.port)
 except UsageError as error:
     print(error.detail, file=sys.stderr)
     sys.exit(78)

@@ -131,7 +131,11 @@ def test_one_that_cannot_be_read_is_said_in_words(installed, content):
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("WEB_CONCURRENCY", "two"), ("WEB_THREADS", "4.0"), ("PORT", "eighty"), ("HOST", "here:80")]
+    ("name", "value"),
+    [
+        *[("WEB_CONCURRENCY", "two"), ("WEB_THREADS", "4.0"), ("PORT", "eighty"), ("HOST", "here:80")],
+        *[("HOST", "nowhere.invalid"), ("HOST", "203.0.113.9")],
+    ],
 )
 def test_web_names_what_is_wrong_with_how_it_serves(installed, name, value):
     done = run(installed, "web.py", **{name: value})
