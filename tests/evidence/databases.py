@@ -2,6 +2,7 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import requests
 
@@ -92,8 +93,9 @@ def letters(stack: Stack) -> Facts:
 def standby(stack: Stack) -> Facts:
     with postgres() as primary:
         url = Cluster(primary.url).create("shop").render_as_string(hide_password=False)
-        stack.flask("db", "upgrade", DATABASE_URL=url)
-        with standby_of(primary) as follower, stack.web(DATABASE_URL=url) as shop:
+        stack = replace(stack, env={**stack.env, "DATABASE_URL": url})
+        stack.flask("db", "upgrade")
+        with standby_of(primary) as follower, stack.web() as shop:
             product = shop.add_product("old")
             there = normalized_database_url(follower.url("shop")).render_as_string(hide_password=False)
             with stack.web(ready=False, DATABASE_URL=there) as mirror:
