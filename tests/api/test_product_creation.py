@@ -14,6 +14,7 @@ from aggregator.clock import utcnow
 from aggregator.database import db, transaction
 from aggregator.models import Access, Circuit, Endpoint, Feed, IdempotencyKey, Product, Registration, Role
 from aggregator.sandbox import Sandbox
+from aggregator.services import access
 from tests.builders import LONG_AGO, bearer, create, edit, make_user, sign_in, stored, the_feed
 from tests.conftest import signed_in
 
@@ -188,7 +189,7 @@ class TestRefusedBodies:
     def test_a_number_too_large_for_a_float_is_refused(self, client):
         body = '{"name": "Lamp", "description": "", "rating": 1e400}'
 
-        assert list(errors(client.post(URL, data=body, content_type="application/json"))) == ["rating"]
+        assert client.post(URL, data=body, content_type="application/json").status_code == 400
 
     @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "text/json", None])
     def test_what_is_not_called_json_is_a_415(self, client, content_type):
@@ -476,8 +477,7 @@ class TestRegistration:
     def test_a_token_that_another_process_is_fetching_is_waited_for(self, app, client, sandbox, monkeypatch):
         monkeypatch.setattr("aggregator.flows.access.TokenSource.patience", 0.2, raising=False)
         with app.app_context(), transaction():
-            seconds = sa.text("UPDATE access SET leased_by = 'another', leased_until = :until")
-            db.session.execute(seconds, {"until": "2100-01-01T00:00:00.000000Z"})
+            assert access.take_lease("another")
 
         response = create(client)
 

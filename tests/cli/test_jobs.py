@@ -23,7 +23,7 @@ class TestList:
         assert [line.split()[0] for line in lines] == list(JOBS)
         assert set(JOBS) == {
             *("sync-offers", "announce", "send-mails", "send-webhooks", "make-images", "daily-mail"),
-            *("roll-up-prices", "audit", "clean-up"),
+            *("lapse-orders", "roll-up-prices", "audit", "clean-up"),
         }
         assert lines[0] == "sync-offers      every 1 s, when due: Sync and register all that is due."
         assert "send-mails       every 1 s, when due: Send the mails that are due." in lines

@@ -49,7 +49,7 @@ def test_passes_every_option_on(runner, monkeypatch):
 
     options = (
         "--host 0.0.0.0 --port 9000 --generation v1 --seed 3 --tick 5 --latency-ms 7 --token-ttl 9 "
-        "--refresh-token mine --fault 500:0.5 --fault drip@offers --verbose"
+        "--refresh-token mine --fault 500:0.5 --fault drip@offers --lively --verbose"
     )
     result = runner.invoke(args=["sandbox", "run", *options.split()])
 
@@ -64,6 +64,7 @@ def test_passes_every_option_on(runner, monkeypatch):
         "token_ttl": 9,
         "refresh_token": "mine",
         "faults": ("500:0.5", "drip@offers"),
+        "lively": True,
         "verbose": True,
         "record": False,
     }

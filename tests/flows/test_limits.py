@@ -61,7 +61,7 @@ class TestHit:
         for _ in range(3):
             limits.hit(THREE, "alice")
 
-        with pytest.raises(TooMany, match="too often") as refusal:
+        with pytest.raises(TooMany, match="Too many attempts") as refusal:
             limits.hit(THREE, "alice")
         assert 50 < refusal.value.extra["retry_after"] <= 60
 
