@@ -75,12 +75,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ports = {name: free_port(name) for name in PORTS}
         if len(set(ports.values())) < len(ports):
             raise UsageError(f"{' and '.join(ports)} must differ.")
+        own_database = not os.environ.get("DATABASE_URL")
         settings, logs = environment(directory, ports), directory / "logs"
         if wrong := wrong_settings(settings):
             print(wrong, file=sys.stderr)
             return EX_CONFIG
         with alone_in(directory), Children(ROOT, settings, logs, signals) as children:
-            _play(children, ports, own_database=not os.environ.get("DATABASE_URL"))
+            _play(children, ports, own_database)
     except Stopped:
         print("Everything is stopped.")
     except UsageError as error:
