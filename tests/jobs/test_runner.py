@@ -158,6 +158,7 @@ class TestTheTimetable:
             "send-webhooks": 1,
             "make-images": 1,
             "daily-mail": 30,
+            "lapse-orders": 10,
             "clean-up": 3600,
             "roll-up-prices": 3600,
             "audit": 3600,
