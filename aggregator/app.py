@@ -41,7 +41,7 @@ from aggregator.cli import sandbox as sandbox_cli
 from aggregator.cli import users as users_cli
 from aggregator.database import db
 from aggregator.endings import end_in_words
-from aggregator.pages import docs
+from aggregator.pages import account, docs
 from aggregator.pages import problems as problem_pages
 from aggregator.services import formats
 
@@ -118,6 +118,7 @@ def create_app(settings: config.Settings) -> Flask:
     ):
         api.register_blueprint(documented.blueprint)
     app.register_blueprint(docs.blueprint)
+    app.register_blueprint(account.blueprint)
     app.register_blueprint(problem_pages.blueprint)
     for command in (sandbox_cli, products_cli, offers_cli, jobs_cli, users_cli, audit_cli):
         app.cli.add_command(command.group)

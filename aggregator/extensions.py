@@ -20,11 +20,13 @@ from aggregator.flows.accounts import AccountLimits, Authenticator
 from aggregator.flows.claims import process_name
 from aggregator.flows.images import Gallery
 from aggregator.flows.limits import Limits
+from aggregator.flows.mail_contents import Links
 from aggregator.flows.mails import Post
 from aggregator.flows.memory import LastAnswers
 from aggregator.flows.sync import SyncSettings
 from aggregator.flows.watched_images import WatchedStore
 from aggregator.flows.webhooks import WebhookSettings
+from aggregator.services.mail_tokens import MailTokens
 
 
 def init_app(app: Flask, settings: Settings) -> None:
@@ -50,6 +52,8 @@ def init_app(app: Flask, settings: Settings) -> None:
         MailServer.at(settings.mail_url) if settings.mail_url else None,
         settings.mail_from,
         ZoneInfo(settings.timezone),
+        Links(MailTokens([settings.secret_key]), settings.public_url, settings.mail_from),
+        settings.mails_per_day,
     )
 
 
@@ -74,6 +78,11 @@ def other_troubles() -> list[str]:
 def post() -> Post:
     """What sends mails."""
     return cast(Post, current_app.extensions["post"])
+
+
+def mail_tokens() -> MailTokens:
+    """What makes and reads the tokens that stand in mails."""
+    return post().links.tokens
 
 
 def gallery() -> Gallery:

@@ -11,10 +11,11 @@ from aggregator.api.parsing import Blueprint
 from aggregator.api.responses import PAGE_HEADERS, TAG_HEADERS, UNCHANGED, json_response, page_response, tagged
 from aggregator.auth import earlier_sign_in, principal, refresh_claims, refuse, tokens_for
 from aggregator.database import database_now, in_transaction
-from aggregator.extensions import authenticator
-from aggregator.flows.accounts import Device, Passwords, change_user
+from aggregator.extensions import authenticator, mail_tokens
+from aggregator.flows.accounts import Device, MyChange, Passwords, change_user
 from aggregator.flows.limits import network
 from aggregator.schemas.accounts import (
+    ConfirmEmailSchema,
     LoginSchema,
     MePatchSchema,
     RegisterSchema,
@@ -23,7 +24,7 @@ from aggregator.schemas.accounts import (
     UserSchema,
     UsersQuerySchema,
 )
-from aggregator.services import account_reads, sign_ins
+from aggregator.services import account_reads, confirmations, sign_ins
 
 blueprint = Blueprint("accounts", __name__, url_prefix="/api/v1", description="Who may do what.")
 
@@ -85,6 +86,28 @@ class Logout(MethodView):
         in_transaction(lambda: sign_ins.end(principal().sign_in_id, database_now()))
 
 
+@blueprint.route("/auth/confirm-email")
+class ConfirmEmail(MethodView):
+    @blueprint.arguments(ConfirmEmailSchema)
+    @blueprint.response(204)
+    def post(self, fields: dict[str, str]) -> None:
+        """Confirm an address with the token that was sent there
+
+        The token is good for one use, for two days, and for that address only.
+        """
+        user_id, confirmation_id = mail_tokens().read_confirmation(fields["token"])
+        in_transaction(lambda: confirmations.confirm(user_id, confirmation_id, database_now()))
+
+
+@blueprint.route("/auth/confirm-email/resend")
+class ConfirmEmailResend(MethodView):
+    @blueprint.response(204)
+    @blueprint.problems(errors.AlreadyConfirmed, errors.TooMany)
+    def post(self) -> None:
+        """Have the mail sent again that asks you to confirm your address"""
+        authenticator().ask_again(principal(), network(request.remote_addr))
+
+
 @blueprint.route("/auth/me")
 class Me(MethodView):
     @blueprint.response(200, UserSchema)
@@ -95,14 +118,16 @@ class Me(MethodView):
     @blueprint.arguments(MePatchSchema)
     @blueprint.response(200, UserSchema)
     @blueprint.problems(*CHANGE_PROBLEMS)
-    def patch(self, fields: dict[str, str]) -> Response:
-        """Change your address, or your password
+    def patch(self, fields: dict[str, Any]) -> Response:
+        """Change your address, your password, or which mails you get
 
         Another password ends all other sign-ins. An address can be changed ten times an hour, and that counts as a
-        registration, too, of the network that it comes from.
+        registration, too, of the network that it comes from. It has to be confirmed anew before it gets other mails.
         """
         password = Passwords(fields["current_password"], fields["password"]) if "password" in fields else None
-        authenticator().change(principal(), network(request.remote_addr), fields.get("email"), password)
+        mails: dict[str, bool] = {name: fields[name] for name in ("mail_alerts", "mail_daily") if name in fields}
+        change = MyChange(fields.get("email"), password, mails)
+        authenticator().change(principal(), network(request.remote_addr), change)
         return json_response(account_reads.find(principal().user_id))
 
 

@@ -35,9 +35,10 @@ def create_admin(username: str, email: str, password_stdin: bool) -> None:
 @group.command("list")
 @click.option("--role", type=role_choice, help="Only these.")
 def list_users(role: str | None) -> None:
-    """List the users: name, address, role, and whether they may sign in."""
+    """List the users: name, address, role, whether they may sign in, and whether the address is still unconfirmed."""
     for user in _try(lambda: everybody(Role(role) if role else None)):
-        click.echo(f"{user.username}\t{user.email}\t{user.role.value}\t{'active' if user.active else 'deactivated'}")
+        states = ["active" if user.active else "deactivated", *([] if user.email_confirmed else ["unconfirmed"])]
+        click.echo("\t".join([user.username, user.email, user.role.value, *states]))
 
 
 @group.command("set-role")
@@ -68,6 +69,14 @@ def deactivate(username: str) -> None:
     """Keep a user from signing in, and sign them out everywhere."""
     _try(lambda: accounts.change_named(username, active=False))
     click.echo(f"{username} may not sign in any more.")
+
+
+@group.command("confirm")
+@click.argument("username")
+def confirm(username: str) -> None:
+    """Take a user's address for confirmed."""
+    _try(lambda: accounts.change_named(username, email_confirmed=True))
+    click.echo(f"{username} gets mails now.")
 
 
 @group.command("activate")

@@ -1,6 +1,7 @@
 """Mails: what one is made of, the server it is handed to, and the reasons why that may not take it."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from email.header import Header
@@ -20,6 +21,9 @@ from aggregator.plain_text import fitting, plain
 PORTS = {"smtp": 587, "smtps": 465}
 SENDER_NAME = "Product Aggregator"
 MAX_SUBJECT = 200
+# Headers with URLs, which Python would fold by encoding them; a line of SMTP may have 998 characters.
+UNFOLDED = ("List-Unsubscribe", "List-Unsubscribe-Post")
+MAX_UNFOLDED = 970
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,7 @@ class Mail:
     text: str = field(repr=False)
     html: str = field(repr=False)
     written_at: datetime
+    headers: Mapping[str, str] = field(default_factory=dict)  # more of them, in ASCII
 
 
 class MailError(Exception):
@@ -102,9 +107,11 @@ class _Wire(EmailPolicy):
     """
 
     def header_store_parse(self, name: str, value: Any) -> tuple[str, Any]:
-        return (name, value) if name == "Subject" else super().header_store_parse(name, value)
+        return (name, value) if name == "Subject" or name in UNFOLDED else super().header_store_parse(name, value)
 
     def fold_binary(self, name: str, value: Any) -> bytes:
+        if name in UNFOLDED:
+            return f"{name}: {one_line(value, MAX_UNFOLDED)}{self.linesep}".encode("ascii", "replace")
         if name != "Subject":
             return super().fold_binary(name, value)
         charset = "us-ascii" if value.isascii() and "=?" not in value else "utf-8"
@@ -125,11 +132,13 @@ def message(mail: Mail, sender: Address) -> EmailMessage:
     made["Date"] = format_datetime(mail.written_at)
     made["Message-ID"] = f"<{mail.id}@{sender.domain}>"
     made["Auto-Submitted"] = "auto-generated"
+    for name, value in mail.headers.items():
+        made[name] = value
     made.set_content(mail.text, cte="quoted-printable")
     made.add_alternative(mail.html, subtype="html", cte="quoted-printable")
     return made
 
 
-def one_line(text: str) -> str:
+def one_line(text: str, length: int = MAX_SUBJECT) -> str:
     """The text as a subject can have it: without line ends and without what is not printed, and of some length."""
-    return fitting(plain(text), MAX_SUBJECT)
+    return fitting(plain(text), length)

@@ -168,6 +168,17 @@ class Settings:
     mail_from: str = setting(
         addresses.mail_address, "The address that mails come from (aggregator@localhost).", "aggregator@localhost"
     )
+    public_url: str = setting(
+        addresses.origin,
+        "Where people reach the web, such as https://shop.example.com: mails have links to it. Without it, a mail that"
+        " asks to confirm an address has the token itself.",
+        "",
+    )
+    mails_per_day: int = setting(
+        readers.whole(1, 10_000),
+        "How many mails of alerts a user gets in a day; what exceeds that comes in one mail together (50).",
+        50,
+    )
     webhook_ports: tuple[int, ...] = setting(
         readers.each(readers.whole(1, 65_535)), "The ports that webhooks may be sent to (443).", (443,)
     )

@@ -148,3 +148,21 @@ class LastTestPending(Conflict):
     """
 
     code = "test_pending"
+
+
+class BadMailToken(Invalid):
+    """The token is none of ours, or too old, or has been used already.
+
+    Tokens come by mail. Sign in and ask for another one with `POST /api/v1/auth/confirm-email/resend`.
+    """
+
+    code = "bad_mail_token"
+
+
+class AlreadyConfirmed(Conflict):
+    """Your address is confirmed already.
+
+    There is nothing to be done.
+    """
+
+    code = "already_confirmed"

@@ -1,6 +1,7 @@
 """Signing up and in. Passwords are hashed between transactions, because that takes its time."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -8,10 +9,10 @@ from uuid import UUID
 import structlog
 
 from aggregator.database import database_now, in_transaction
-from aggregator.errors import PasswordChanged, TooMany, WrongCredentials, WrongPassword
+from aggregator.errors import AlreadyConfirmed, PasswordChanged, TooMany, WrongCredentials, WrongPassword
 from aggregator.flows.limits import Limit, Limits
 from aggregator.models import Role, SignIn
-from aggregator.services import accounts, passwords, sign_ins
+from aggregator.services import accounts, confirmations, passwords, sign_ins
 from aggregator.services.sign_ins import Principal
 
 # From all unknown networks together, an account may be tried so many times as often as from one; then slowly.
@@ -19,6 +20,8 @@ ANYWHERE = 10
 SLOW_SECONDS = 5.0
 NOBODY = UUID(int=0)
 EMAILS_PER_ACCOUNT = 10  # an hour: who moves needs one, and who asks which addresses are taken needs many
+# Mails that ask for a confirmation: of an account in an hour, of a network in an hour, and to an address in a day.
+CONFIRMATIONS = {"account": 5, "network": 20, "address": 5}
 
 log = structlog.get_logger(__name__)
 
@@ -33,6 +36,9 @@ class AccountLimits:
     logins_slowed: Limit  # beyond that
     registrations_per_address: Limit
     emails_per_account: Limit
+    confirmations_per_account: Limit
+    confirmations_per_network: Limit
+    confirmations_per_address: Limit
 
     @classmethod
     def of(cls, *, per_address: int, per_account: int, registrations: int) -> "AccountLimits":
@@ -44,6 +50,9 @@ class AccountLimits:
             logins_slowed=Limit("slowed", 1, SLOW_SECONDS),
             registrations_per_address=Limit("register", registrations, 3600.0),
             emails_per_account=Limit("email", EMAILS_PER_ACCOUNT, 3600.0),
+            confirmations_per_account=Limit("confirm account", CONFIRMATIONS["account"], 3600.0),
+            confirmations_per_network=Limit("confirm network", CONFIRMATIONS["network"], 3600.0),
+            confirmations_per_address=Limit("confirm address", CONFIRMATIONS["address"], 86_400.0),
         )
 
 
@@ -64,6 +73,15 @@ class Passwords:
 
 
 @dataclass(frozen=True)
+class MyChange:
+    """What somebody wants to have changed about themselves."""
+
+    email: str | None = None
+    password: Passwords | None = None
+    mails: Mapping[str, bool] = field(default_factory=dict)  # which they want
+
+
+@dataclass(frozen=True)
 class HashChange:
     """The hash that a password was checked with, and the one that is to take its place."""
 
@@ -80,9 +98,27 @@ class Authenticator:
     life: timedelta
 
     def register(self, fields: dict[str, str], address: str) -> UUID:
-        """A new customer. Invalid or Conflict where the fields will not do."""
+        """A new customer, who is sent a mail to confirm the address. Invalid or Conflict where a field cannot be."""
         self.limits.hit(self.allowed.registrations_per_address, address)
-        return add_user(**fields, role=Role.CUSTOMER)
+        name, email, password_hash = _checked_user(fields["username"], fields["email"], fields["password"])
+        may_ask = self._may_ask(email)
+
+        def register() -> UUID:
+            now = database_now()
+            user_id = accounts.add(name, email, password_hash, Role.CUSTOMER, now, confirmed=False)
+            if may_ask:
+                confirmations.ask(accounts.get(user_id), now)
+            return user_id
+
+        return in_transaction(register)
+
+    def ask_again(self, me: Principal, address: str) -> None:
+        """Send somebody the mail once more that asks for a confirmation. TooMany where that is too often."""
+        email = in_transaction(lambda: _unconfirmed(me.user_id))
+        self.limits.hit(self.allowed.confirmations_per_account, _user(me.user_id))
+        self.limits.hit(self.allowed.confirmations_per_network, address)
+        self.limits.hit(self.allowed.confirmations_per_address, _mailbox(email))
+        in_transaction(lambda: confirmations.ask_again(me.user_id, database_now()))
 
     def login(self, name: str, password: str, address: str, device: Device | None = None) -> SignIn:
         """Sign in by name or address. WrongCredentials does not say which of the two was wrong."""
@@ -103,14 +139,15 @@ class Authenticator:
             lambda: sign_ins.refresh(sign_in_id, user_id, generation, database_now(), self.life, address)
         )
 
-    def change(self, me: Principal, address: str, email: str | None = None, password: Passwords | None = None) -> None:
-        """Change somebody's own e-mail address, or password, or both; another password ends all other sign-ins.
+    def change(self, me: Principal, address: str, wanted: MyChange) -> None:
+        """Change somebody's own e-mail address, password, or mails; another password ends all other sign-ins.
 
-        Invalid or Conflict where one of them will not do, and then neither is changed.
+        Invalid or Conflict where one of them will not do, and then none is changed.
         """
-        email = None if email is None else self._checked_email(me, address, email)
-        change = self._checked(me, password, email) if password else None
-        in_transaction(lambda: _change(me, email, change))
+        email = None if wanted.email is None else self._checked_email(me, address, wanted.email)
+        change = self._checked(me, wanted.password, email) if wanted.password else None
+        may_ask = email is not None and self._may_ask(email)
+        in_transaction(lambda: _change(me, email, change, wanted.mails, may_ask))
         if change:
             log.info("password changed", user_id=str(me.user_id))
 
@@ -121,6 +158,14 @@ class Authenticator:
         password_hash = passwords.hashed(password)
         in_transaction(lambda: accounts.set_password(accounts.get(user.id), password_hash, database_now()))
         log.info("password set", user_id=str(user.id))
+
+    def _may_ask(self, email: str) -> bool:
+        """Whether an address may be sent one more mail that asks for a confirmation; who is not sent one asks later."""
+        try:
+            self.limits.hit(self.allowed.confirmations_per_address, _mailbox(email))
+        except TooMany:
+            return False
+        return True
 
     def _checked_email(self, me: Principal, address: str, email: str) -> str:
         """The address as it is to be stored. That one is taken is told as at a registration, and as seldom."""
@@ -187,21 +232,45 @@ def _refused(reason: str) -> WrongCredentials:
     return WrongCredentials()
 
 
-def _change(me: Principal, email: str | None, password: HashChange | None) -> None:
+def _mailbox(email: str) -> str:
+    """An address as limits know it: what comes after a plus is most often the same mailbox."""
+    local, _, domain = email.casefold().rpartition("@")
+    return f"{local.partition('+')[0]}@{domain}"
+
+
+def _unconfirmed(user_id: UUID) -> str:
+    user = accounts.get(user_id)
+    if user.email_confirmed:
+        raise AlreadyConfirmed
+    return user.email
+
+
+def _change(
+    me: Principal, email: str | None, password: HashChange | None, mails: Mapping[str, bool], may_ask: bool
+) -> None:
     user, now = accounts.get(me.user_id), database_now()
     if password and user.password_hash != password.old:
         raise PasswordChanged
-    if email is not None:
-        accounts.change_email(user, email, now)
+    if email is not None and accounts.change_email(user, email, now) and may_ask:
+        confirmations.ask(user, now)
+    accounts.set_preferences(user, mails, now)
     if password:
         accounts.set_password(user, password.new, now, but=me.sign_in_id)
 
 
 def add_user(username: str, email: str, password: str, role: Role) -> UUID:
-    """A new user. Invalid names all that will not do; Conflict where the name or the address is taken."""
-    username, email = accounts.checked(username, email, password)
-    password_hash = passwords.hashed(password)
+    """A new user, whose address counts as confirmed.
+
+    Invalid names all that will not do; Conflict where the name or the address is taken.
+    """
+    username, email, password_hash = _checked_user(username, email, password)
     return in_transaction(lambda: accounts.add(username, email, password_hash, role, database_now()))
+
+
+def _checked_user(username: str, email: str, password: str) -> tuple[str, str, str]:
+    """The name, the address and the hash of the password, as they are to be stored."""
+    username, email = accounts.checked(username, email, password)
+    return username, email, passwords.hashed(password)
 
 
 def change_user(user_id: UUID, fields: dict[str, Any]) -> None:

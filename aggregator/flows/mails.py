@@ -25,10 +25,11 @@ from aggregator.clients.smtp import MAIL_SECONDS, MailConnection
 from aggregator.clock import utcnow
 from aggregator.database import in_transaction
 from aggregator.flows.claims import claim_name
+from aggregator.flows.mail_contents import Links, check_wanted, news_of
 from aggregator.models import Channel, Event
 from aggregator.outages import Outage
 from aggregator.plain_text import plain
-from aggregator.services import mails, outbox
+from aggregator.services import mail_limits, mails, outbox
 from aggregator.services.outbox import CLAIM_SECONDS, Claimed
 
 TEMPLATES = {
@@ -36,6 +37,8 @@ TEMPLATES = {
     Event.ORDER_PLACED: "order_placed",
     Event.ORDER_STATUS: "order_status",
     Event.DAILY: "daily",
+    Event.DIGEST: "digest",
+    Event.CONFIRM_EMAIL: "confirm_email",
 }
 BATCH = 50
 # A batch ends while what is left of the claims is enough for a mail that takes as long as it may.
@@ -55,6 +58,8 @@ class Post:
     server: MailServer | None  # None: mails go to the log
     sender: str
     zone: ZoneInfo
+    links: Links = field(repr=False)
+    per_day: int = 50  # of alerts to a user
     seconds: float = MAIL_SECONDS
     context: SSLContext | None = field(default=None, repr=False)
     failures: int = 0  # of the server, in a row
@@ -94,9 +99,10 @@ def deliver(post: Post, stop: Signal, alive: Callable[[], None]) -> dict[str, ob
     done: Counter[str] = Counter()
     while not stop.is_set():
         ends_at = monotonic() + BATCH_SECONDS
-        claimed = in_transaction(lambda: outbox.claim_due(claim_name(), Channel.MAIL, BATCH))
-        if not claimed:
+        claimed, held = in_transaction(partial(_claim, post))
+        if not claimed and not held:
             break
+        done += Counter(held=held)  # which leaves out none
         waiting = deque(sorted(claimed, key=lambda delivery: delivery.created_at))
         try:
             with post.open() as connection, _hurried(connection, stop):
@@ -110,6 +116,14 @@ def deliver(post: Post, stop: Signal, alive: Callable[[], None]) -> dict[str, ob
             if waiting:
                 in_transaction(partial(outbox.release, waiting))
     return {**done}
+
+
+def _claim(post: Post) -> tuple[list[Claimed], int]:
+    """Mails that are ours to send, and how many others were held back because their users have had enough today."""
+    claimed = outbox.claim_due(claim_name(), Channel.MAIL, BATCH)
+    now = utcnow()
+    to_send = mail_limits.hold_back(claimed, post.per_day, mails.day_of(now, post.zone), now)
+    return to_send, len(claimed) - len(to_send)
 
 
 @contextmanager
@@ -163,11 +177,13 @@ def _written(post: Post, delivery: Claimed) -> Mail:
     template = TEMPLATES.get(delivery.event)
     if template is None:
         raise MailRefused(f"there is no mail about {delivery.event}")
-    address = mails.address_of(delivery.user_id)
-    if address is None:
+    recipient = mails.recipient(delivery.user_id)
+    if recipient is None:
         raise MailRefused("the user is not active")
+    check_wanted(delivery, recipient)
+    headers, opt_out = post.links.opt_out(delivery.event, delivery.user_id)
+    news = _plain(news_of(delivery, post.links)) | {"opt_out": opt_out}
     try:
-        news = _plain(delivery.payload)
         subject, text, html = (
             render_template(f"mail/{template}{suffix}", news=news, zone=post.zone)
             for suffix in (".subject.txt", ".txt", ".html")
@@ -175,7 +191,7 @@ def _written(post: Post, delivery: Claimed) -> Mail:
     except Exception as error:
         log.exception("mail cannot be written", delivery=str(delivery.id))
         raise MailRefused(f"it cannot be written: {type(error).__name__}") from error
-    return Mail(delivery.id, address, one_line(subject), text, html, delivery.created_at)
+    return Mail(delivery.id, recipient.email, one_line(subject), text, html, delivery.created_at, headers)
 
 
 def _plain(payload: Any) -> Any:

@@ -46,6 +46,11 @@ class User(Base):
     password_hash: Mapped[str] = mapped_column(sa.Text)
     role: Mapped[Role] = mapped_column(choice(Role), default=Role.CUSTOMER)
     active: Mapped[bool] = mapped_column(default=True)
+    # Only a new account, or a new address, has to be confirmed; each such time by another id.
+    email_confirmed: Mapped[bool] = mapped_column(server_default=sa.true())
+    confirmation_id: Mapped[UUID | None]
+    mail_alerts: Mapped[bool] = mapped_column(server_default=sa.true())  # what mails they want
+    mail_daily: Mapped[bool] = mapped_column(server_default=sa.true())
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime] = mapped_column(index=True)
 

@@ -29,7 +29,9 @@ class Event(StrEnum):
     PRICE_ALERT = "price.alert"
     ORDER_PLACED = "order.placed"
     ORDER_STATUS = "order.status"  # each one after the first
-    DAILY = "daily"  # by mail only
+    DAILY = "daily"  # by mail only, as the next two
+    DIGEST = "digest"  # of alerts that were too many for a day
+    CONFIRM_EMAIL = "email.confirm"
     TEST = "webhook.test"  # to one webhook, when its user asks for it
 
 

@@ -50,6 +50,11 @@ NEW_PASSWORD: dict[str, Any] = {
 }
 
 
+MAIL_ALERTS = {"description": "Whether alerts may come by mail."}
+MAIL_DAILY = {"description": "Whether the daily mail is wanted."}
+MAX_LENGTH = 500
+
+
 class RegisterSchema(Schema):
     """A new account."""
 
@@ -93,6 +98,9 @@ class UserSchema(AnswerSchema):
     email = fields.String()
     role = fields.Enum(Role, by_value=fields.String)
     active = fields.Boolean(metadata={"description": "Whether they may sign in."})
+    email_confirmed = fields.Boolean(metadata={"description": "Whether mails are sent to the address."})
+    mail_alerts = fields.Boolean(metadata=MAIL_ALERTS)
+    mail_daily = fields.Boolean(metadata=MAIL_DAILY)
     created_at = Timestamp()
     updated_at = Timestamp()
 
@@ -103,9 +111,11 @@ class MePatchSchema(Schema):
     email = EmailText("ada@example.org")
     password = PasswordText(required=False, examples=["a lamp and three chairs"], **NEW_PASSWORD)
     current_password = PasswordText(required=False)
+    mail_alerts = Boolean(metadata=MAIL_ALERTS)
+    mail_daily = Boolean(metadata=MAIL_DAILY)
 
     @validates_schema
-    def validate_passwords(self, data: dict[str, str], **_: object) -> None:
+    def validate_passwords(self, data: dict[str, Any], **_: object) -> None:
         if ("password" in data) != ("current_password" in data):
             missing = "current_password" if "password" in data else "password"
             raise ValidationError("Both are needed to change the password.", missing)
@@ -116,6 +126,13 @@ class UserPatchSchema(Schema):
 
     role = fields.Enum(Role, by_value=fields.String)
     active = Boolean()
+    email_confirmed = Boolean(metadata={"description": "Whether mails are sent to the address."})
+
+
+class ConfirmEmailSchema(Schema):
+    """The token that the mail has brought."""
+
+    token = Text(min_length=1, max_length=MAX_LENGTH, required=True)
 
 
 class UsersQuerySchema(ListQuerySchema):

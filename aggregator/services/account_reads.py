@@ -26,6 +26,9 @@ def user_json() -> json_object:
             "email": User.email,
             "role": User.role,
             "active": json_bool(User.active),
+            "email_confirmed": json_bool(User.email_confirmed),
+            "mail_alerts": json_bool(User.mail_alerts),
+            "mail_daily": json_bool(User.mail_daily),
             "created_at": json_time(User.created_at),
             "updated_at": json_time(User.updated_at),
         }

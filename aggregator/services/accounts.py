@@ -1,7 +1,7 @@
 """Accounts: who there is, and what may be changed about them. The caller owns the transaction."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -69,7 +69,7 @@ def checked_password(password: str, username: str, email: str) -> None:
         raise ValidationFailed(errors={"json": {"password": [weakness]}})
 
 
-def add(username: str, email: str, password_hash: str, role: Role, now: datetime) -> UUID:
+def add(username: str, email: str, password_hash: str, role: Role, now: datetime, confirmed: bool = True) -> UUID:
     """A new account. Conflict where the name or the address is taken, by whatever case it is written in."""
     user = User(
         id=uuid4(),
@@ -79,6 +79,7 @@ def add(username: str, email: str, password_hash: str, role: Role, now: datetime
         email_key=folded(email),
         password_hash=password_hash,
         role=role,
+        email_confirmed=confirmed,
         created_at=now,
         updated_at=now,
     )
@@ -123,10 +124,28 @@ def everybody(role: Role | None = None) -> Sequence[User]:
     return db.session.scalars(users if role is None else users.where(User.role == role)).all()
 
 
-def change_email(user: User, email: str, now: datetime) -> None:
-    """Give a user another address. Conflict where it is taken."""
+def change_email(user: User, email: str, now: datetime) -> bool:
+    """Give a user an address, which is to be confirmed, and say whether it is another. Conflict where it is taken."""
+    if email == user.email:
+        return False
     user.email, user.email_key, user.updated_at = email, folded(email), now
+    user.email_confirmed, user.confirmation_id = False, None
     constraints.flush()
+    return True
+
+
+def set_confirmed(user: User, confirmed: bool, now: datetime) -> None:
+    """Note whether a user's address is theirs; no mail that was sent before can say so any more."""
+    if user.email_confirmed != confirmed:
+        user.email_confirmed, user.confirmation_id, user.updated_at = confirmed, None, now
+
+
+def set_preferences(user: User, wanted: Mapping[str, bool], now: datetime) -> None:
+    """Note which mails a user wants, by the names of the columns."""
+    for name, value in wanted.items():
+        if getattr(user, name) != value:
+            setattr(user, name, value)
+            user.updated_at = now
 
 
 def set_password(user: User, password_hash: str, now: datetime, but: UUID | None = None) -> None:
@@ -139,6 +158,8 @@ def change(user_id: UUID, fields: dict[str, Any], now: datetime) -> bool:
     """Change a user's role, or whether they may sign in, and tell if that was new. Conflict if no admin were left."""
     admins = _admins()
     user = get(user_id)
+    if "email_confirmed" in fields:
+        set_confirmed(user, fields["email_confirmed"], now)
     role, active = fields.get("role", user.role), fields.get("active", user.active)
     if (role, active) == (user.role, user.active):
         return False

@@ -25,6 +25,7 @@ STATE = (
     *("missed_price", "due_at", "seen_price", "seen_cheapest"),
 )
 
+TAKES_MAILS = sa.and_(User.email_confirmed, User.mail_alerts).label("takes_mails")
 NO_LIMIT = 2**62
 
 Watches = dict[UUID, list[Watch]]
@@ -115,7 +116,9 @@ def due(now: datetime, limit: int) -> list[Watch]:
     pairs = db.session.execute(some).all()
     alert_columns = (ALERTS.c.id, ALERTS.c.since_number, *(ALERTS.c[name] for name in WISH))
     alerts = (
-        sa.select(*alert_columns, sa.and_(User.active, ALERTS.c.active).label("can_be_told"))
+        sa.select(
+            *alert_columns, sa.and_(User.active, ALERTS.c.active).label("can_be_told"), TAKES_MAILS.label("takes_mails")
+        )
         .join_from(ALERTS, User, User.id == ALERTS.c.user_id)
         .where(ALERTS.c.id.in_({alert_id for alert_id, _ in pairs}))
         .order_by(ALERTS.c.id)
@@ -151,6 +154,8 @@ def _watch(alert: Any, product_id: UUID, state: Mapping[str, Any]) -> Watch:
     wish = {name: getattr(alert, name) for name in WISH}
     if not alert.can_be_told:  # it goes along all the same, so that it knows where it is when it can
         wish |= {"by_mail": False, "by_webhook": False}
+    if not alert.takes_mails:
+        wish["by_mail"] = False
     return Watch(id=alert.id, product_id=product_id, since_number=alert.since_number, **wish, **state)
 
 
@@ -216,7 +221,12 @@ def _concerned(dialect: str) -> tuple[Rows, sa.Executable]:
     )
     told = sa.case((ALERTS.c.by_webhook, hooks), else_=0).label("hooks")
     return rows, (
-        sa.select(*(ALERTS.c[name] for name in columns), User.active.label("can_be_told"), told)
+        sa.select(
+            *(ALERTS.c[name] for name in columns),
+            User.active.label("can_be_told"),
+            TAKES_MAILS.label("takes_mails"),
+            told,
+        )
         .join_from(ALERTS, User, User.id == ALERTS.c.user_id)
         .where(are_concerned)
         .order_by(ALERTS.c.id)

@@ -36,25 +36,49 @@ class Day:
 
     date: date
     began_at: datetime
+    ends_at: datetime
 
 
-def address_of(user_id: UUID) -> str | None:
+@dataclass(frozen=True)
+class Recipient:
+    """Where to write to a user, and what they want to read."""
+
+    email: str
+    confirmed: bool
+    confirmation_id: UUID | None  # which mail may ask for a confirmation
+    alerts: bool
+    daily: bool
+
+
+def recipient(user_id: UUID) -> Recipient | None:
     """Where to write to a user; None where the user is not active."""
-    rows = read(_address, user_id=str(user_id))
-    return rows[0][0] if rows else None
+    rows = read(_recipient, user_id=str(user_id))
+    if not rows:
+        return None
+    email, confirmed, confirmation_id, alerts, daily = rows[0]
+    asked = UUID(str(confirmation_id)) if confirmation_id else None
+    return Recipient(email, bool(confirmed), asked, bool(alerts), bool(daily))
 
 
-def _address() -> Select:
-    return sa.select(User.email).where(User.id == id_parameter("user_id"), User.active)
+def _recipient() -> Select:
+    confirmation_id = sa.cast(User.confirmation_id, sa.String)
+    wanted = (User.email_confirmed, confirmation_id, User.mail_alerts, User.mail_daily)
+    return sa.select(User.email, *wanted).where(User.id == id_parameter("user_id"), User.active)
+
+
+def day_of(now: datetime, zone: ZoneInfo) -> Day:
+    """The day that it is, by people's own clock."""
+    date = now.astimezone(zone).date()
+    # Where clocks skip midnight or have it twice, these are the first moments that bear the dates.
+    began_at, ends_at = (
+        datetime.combine(each, time.min, zone).astimezone(UTC) for each in (date, date + timedelta(days=1))
+    )
+    return Day(date, began_at, ends_at)
 
 
 def day_to_tell(now: datetime, zone: ZoneInfo) -> Day | None:
     """The day whose mail is to go out at now; None before eight in the morning."""
-    local = now.astimezone(zone)
-    if local.time() < DAILY_AT:
-        return None
-    # Where clocks skip midnight or have it twice, this is the first moment that bears the date.
-    return Day(local.date(), datetime.combine(local.date(), time.min, zone).astimezone(UTC))
+    return None if now.astimezone(zone).time() < DAILY_AT else day_of(now, zone)
 
 
 def anybody_waits(day: Day) -> bool:
@@ -92,7 +116,8 @@ def _waits(began_at: Any, suffix: Any) -> sa.ColumnElement[bool]:
     """
     key = sa.literal("daily:") + sa.cast(User.id, sa.String) + suffix
     had = sa.select(Delivery.id).where(Delivery.key == key).scalar_subquery()
-    return sa.and_(User.active, User.created_at < began_at, had.is_(None))
+    wants = sa.and_(User.active, User.email_confirmed, User.mail_daily)
+    return sa.and_(wants, User.created_at < began_at, had.is_(None))
 
 
 def _suffix(day: Day) -> str:

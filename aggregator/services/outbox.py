@@ -1,7 +1,7 @@
 """What is to leave the house: queued with what causes it, claimed, delivered, and kept for a while as a log."""
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -38,6 +38,7 @@ class Message:
     payload: Mapping[str, Any]
     webhook_id: UUID | None = None
     key: str | None = None  # of two messages with the same one, only the first is delivered
+    due_at: datetime | None = None  # else at once
 
 
 @dataclass(slots=True)
@@ -70,7 +71,7 @@ def queue(messages: Sequence[Message], now: datetime) -> int:
             "payload": texts[id(message.payload)],
             "status": DeliveryStatus.PENDING,
             "attempts": 0,
-            "due_at": due_at,
+            "due_at": message.due_at or due_at,
             "created_at": now,
         }
         for message in messages
@@ -129,6 +130,11 @@ def claim_due(claim: str, channel: Channel, limit: int, busy: Collection[UUID] =
         Claimed(claim, id, event, user_id, webhook_id, json.loads(payload), attempts, created_at)
         for id, event, user_id, webhook_id, payload, attempts, created_at in claimed
     ]
+
+
+def payloads(texts: Iterable[str]) -> list[Any]:
+    """What deliveries are about, of the texts that they are stored as."""
+    return [json.loads(text) for text in texts]
 
 
 def delivered(delivery: Claimed, now: datetime, status_code: int | None = None) -> bool:

@@ -85,6 +85,9 @@ class TestRegister:
             "email": "Alice@example.com",
             "role": "customer",
             "active": True,
+            "email_confirmed": False,
+            "mail_alerts": True,
+            "mail_daily": True,
             "created_at": created_at,
             "updated_at": created_at,
         }
@@ -399,6 +402,9 @@ class TestMe:
             "email": "alice@example.com",
             "role": "customer",
             "active": True,
+            "email_confirmed": True,
+            "mail_alerts": True,
+            "mail_daily": True,
             "created_at": "2026-01-02T03:04:05.678901Z",
             "updated_at": "2026-01-02T03:04:05.678901Z",
         }
@@ -602,6 +608,9 @@ class TestUsers:
             "email": "a@example.com",
             "role": "customer",
             "active": False,
+            "email_confirmed": True,
+            "mail_alerts": True,
+            "mail_daily": True,
             "created_at": "2026-01-04T03:04:05.678901Z",
             "updated_at": "2026-01-02T03:04:05.678901Z",
         }

@@ -140,6 +140,7 @@ class TestAMail:
             "",
             "-- ",
             "You get this mail because you have set an alert for this product.",
+            'No more of these mails: PATCH /api/v1/auth/me with {"mail_alerts": false}',
         ]
         assert "Moka pot &lt;b&gt;&amp;&lt;/b&gt; Kávovar" in html
         assert "<b>" not in html
@@ -175,7 +176,7 @@ class TestAMail:
         message = inbox.arrived[0].message
         text, html = (part.get_content() for part in message.iter_parts())
         assert message["Subject"] == "Prices today: 1 fell, 6 new products"
-        assert text.splitlines()[:-3] == [
+        assert text.splitlines()[:-4] == [
             "Friday, 20 November 2026",
             "",
             "What fell the most since yesterday",

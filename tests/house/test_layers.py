@@ -34,7 +34,7 @@ MAY_IMPORT = {
     "config": {"clients", "errors"},
     "services": FOUNDATION | {"clients", "plain_text", "sql", "text"},
     "flows": FOUNDATION | {"clients", "plain_text", "services"},
-    "extensions": {"clients", "config", "flows"},
+    "extensions": {"clients", "config", "flows", "services"},
     "schemas": {"clock", "literals", "models", "text"},
     "operations": {"models"},
     "auth": FOUNDATION | {"extensions", "operations", "services"},

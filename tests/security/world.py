@@ -68,7 +68,7 @@ class World:
 
 def admins_world(app: Flask, admin: UUID | None = None) -> World:
     """A world in which the admin may do everything: what people have of their own is the admin's, not the owner's."""
-    return make_world(app, admin or make_user(app, Role.ADMIN, password_hash=_hash()))
+    return make_world(app, admin or make_user(app, Role.ADMIN, password_hash=_hash(), email_confirmed=False))
 
 
 def admins_worlds(app: Flask) -> Callable[[Operation], World]:
@@ -80,9 +80,9 @@ def admins_worlds(app: Flask) -> Callable[[Operation], World]:
 def make_world(app: Flask, whose: UUID | None = None) -> World:
     """A world of its own, in which nobody has done anything yet; all that is whose, an admin's, or else the owner's."""
     canary, anothers_name = f"canary-{uuid4().hex}", _name()
-    owner = make_user(app, username=canary, email=f"{canary}@example.com", password_hash=_hash())
-    another = make_user(app, username=anothers_name, password_hash=_hash())
-    admin = whose or make_user(app, Role.ADMIN, password_hash=_hash())
+    owner = make_user(app, username=canary, email=f"{canary}@example.com", password_hash=_hash(), email_confirmed=False)
+    another = make_user(app, username=anothers_name, password_hash=_hash(), email_confirmed=False)
+    admin = whose or make_user(app, Role.ADMIN, password_hash=_hash(), email_confirmed=False)
     whose = whose or owner
     product = make_product(app, price=PRODUCT["price"], stock=PRODUCT["stock"])
     ids = {"user_id": owner, "product_id": product, "offer_id": make_offer(app, product)}
@@ -132,10 +132,18 @@ BODIES: dict[str, Callable[[World], dict[str, Any]]] = {
     "update_webhook": lambda world: WEBHOOK | {"enabled": True},
     "update_image": lambda world: {"position": 1},
     "register": lambda world: {"username": _name(), "email": _address(), "password": PASSWORD},
+    "confirm_email": lambda world: {"token": _confirmation(world)},
     "login": lambda world: {"username": world.anothers_name, "password": PASSWORD},
     "update_me": lambda world: {"email": _address(), "password": f"{PASSWORD}!", "current_password": PASSWORD},
     "update_user": lambda world: {"role": "customer", "active": True},
 }
+
+
+def _confirmation(world: World) -> str:
+    """The token that confirms the address of a new user."""
+    confirmation_id = uuid4()
+    user_id = make_user(world.app, email_confirmed=False, confirmation_id=confirmation_id)
+    return world.app.extensions["post"].links.tokens.confirmation(user_id, confirmation_id)
 
 
 def _line(world: World) -> dict[str, Any]:

@@ -442,6 +442,9 @@ class TestReads:
             "email": "alice@example.com",
             "role": "admin",
             "active": False,
+            "email_confirmed": True,
+            "mail_alerts": True,
+            "mail_daily": True,
             "created_at": "2026-01-02T03:04:05.678901Z",
             "updated_at": "2026-01-02T03:04:05.678901Z",
         }

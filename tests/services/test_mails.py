@@ -235,9 +235,9 @@ class TestTheAddress:
         gone = make_user(app, active=False)
 
         with app.app_context():
-            found = [mails.address_of(each) for each in (active, gone, UUID(int=1))]
+            found = [mails.recipient(each) for each in (active, gone, UUID(int=1))]
 
-        assert found == ["ada@example.org", None, None]
+        assert found == [mails.Recipient("ada@example.org", True, None, True, True), None, None]
 
 
 class TestTheNews:
