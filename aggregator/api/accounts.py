@@ -90,6 +90,7 @@ class Logout(MethodView):
 class ConfirmEmail(MethodView):
     @blueprint.arguments(ConfirmEmailSchema)
     @blueprint.response(204)
+    @blueprint.problems(errors.BadMailToken)
     def post(self, fields: dict[str, str]) -> None:
         """Confirm an address with the token that was sent there
 
@@ -122,7 +123,7 @@ class Me(MethodView):
         """Change your address, your password, or which mails you get
 
         Another password ends all other sign-ins. An address can be changed ten times an hour, and that counts as a
-        registration, too, of the network that it comes from. It has to be confirmed anew before it gets other mails.
+        registration, too, of the network that it comes from. It has to be confirmed again before it gets other mails.
         """
         password = Passwords(fields["current_password"], fields["password"]) if "password" in fields else None
         mails: dict[str, bool] = {name: fields[name] for name in ("mail_alerts", "mail_daily") if name in fields}

@@ -132,7 +132,12 @@ class UserPatchSchema(Schema):
 class ConfirmEmailSchema(Schema):
     """The token that the mail has brought."""
 
-    token = Text(min_length=1, max_length=MAX_LENGTH, required=True)
+    token = Text(
+        min_length=1,
+        max_length=MAX_LENGTH,
+        required=True,
+        metadata={"description": "The token of the mail; the link of the mail has it, too."},
+    )
 
 
 class UsersQuerySchema(ListQuerySchema):

@@ -13,6 +13,7 @@ from tests.security.world import admins_world
 # Where an example names something by a made-up id, or somebody who has not registered: what is said then.
 REFUSED = {
     "login": "wrong_credentials",
+    "confirm_email": "bad_mail_token",
     "create_alert": "reference_gone",
     "add_cart_item": "reference_gone",
     "create_order": "reference_gone",

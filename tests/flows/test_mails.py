@@ -550,7 +550,7 @@ class TestABatch:
 class TestTwoWorkers:
     def test_send_each_mail_once(self, make_app, inbox, monkeypatch):
         monkeypatch.setattr(mails, "BATCH", 5)
-        apps = [make_app(mail_url=inbox.url(), mail_from="shop@example.com") for _ in range(2)]
+        apps = [make_app(mail_url=inbox.url(), mail_from="shop@example.com", mails_per_day=60) for _ in range(2)]
         user_id = make_user(apps[0])
         with apps[0].app_context(), transaction():
             outbox.queue([Message(Channel.MAIL, Event.PRICE_ALERT, user_id, ALERT)] * 60, utcnow())

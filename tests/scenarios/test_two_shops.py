@@ -14,7 +14,7 @@ from werkzeug.test import TestResponse
 from aggregator.jobs.run import Run
 from aggregator.jobs.runner import run_job
 from aggregator.jobs.timetable import JOBS
-from aggregator.models import Channel, Delivery, Role
+from aggregator.models import Channel, Delivery, Event, Role
 from aggregator.schemas.catalog import ProductQuerySchema
 from aggregator.services.catalog_list import PRODUCTS
 from tests.api.pages import pagination
@@ -362,5 +362,7 @@ def codes(client: FlaskClient, **query: str) -> list[str]:
 
 def mails(app: Flask) -> list[tuple[str, str]]:
     """The mails about orders that are queued, in their order: what they are about, and of which order."""
-    queued = sorted(stored(app, Delivery, Delivery.channel == Channel.MAIL), key=lambda mail: mail.created_at)
+    of_orders = Delivery.event.in_([Event.ORDER_PLACED, Event.ORDER_STATUS])
+    found = stored(app, Delivery, Delivery.channel == Channel.MAIL, of_orders)
+    queued = sorted(found, key=lambda mail: mail.created_at)
     return [(mail.event.value, json.loads(mail.payload)["code"]) for mail in queued]

@@ -17,7 +17,8 @@ from aggregator.services.mails import Day
 from tests.builders import edit, make_product, make_user, stored, sync
 
 PRAGUE = ZoneInfo("Europe/Prague")
-TODAY = Day(date(2026, 5, 4), datetime(2026, 5, 3, 22, tzinfo=UTC))
+TODAY = Day(date(2026, 5, 4), datetime(2026, 5, 3, 22, tzinfo=UTC), datetime(2026, 5, 4, 22, tzinfo=UTC))
+TOMORROW = Day(date(2026, 5, 5), TODAY.ends_at, TODAY.ends_at + timedelta(days=1))
 NEWS = {"date": "2026-05-04"}
 
 
@@ -83,7 +84,7 @@ class TestTheDayToTell:
     def test_begins_at_midnight_and_is_told_from_eight_on_by_peoples_clock(self, zone, now, day, began_at):
         told = mails.day_to_tell(moment(now), ZoneInfo(zone))
 
-        assert told == (None if day is None else Day(date.fromisoformat(day), moment(began_at)))
+        assert (told and (told.date, told.began_at)) == (day and (date.fromisoformat(day), moment(began_at)))
 
 
 class TestWhoGetsIt:
@@ -106,9 +107,8 @@ class TestWhoGetsIt:
 
     def test_and_registered_today_gets_it_tomorrow(self, app):
         user_id = make_user(app, created_at=moment("2026-05-03T22:01:00"))
-        tomorrow = Day(date(2026, 5, 5), TODAY.began_at + timedelta(days=1))
 
-        assert (queue_all(app), queue_all(app, tomorrow)) == (0, 1)
+        assert (queue_all(app), queue_all(app, TOMORROW)) == (0, 1)
         assert keys(app) == {f"daily:{user_id}:2026-05-05"}
 
     def test_is_nobody_who_is_not_active(self, app):
@@ -156,7 +156,7 @@ class TestWhoGetsIt:
                 in_transaction(lambda later=later: mails.note_told(TODAY, later))
 
         assert not anybody_waits(app)
-        assert anybody_waits(app, Day(date(2026, 5, 5), TODAY.began_at + timedelta(days=1)))
+        assert anybody_waits(app, TOMORROW)
         assert [told.date for told in stored(app, ToldDay)] == ["2026-05-04"]
         assert stored(app, ToldDay)[0].everybody_by == now + timedelta(minutes=50)
 
@@ -165,9 +165,8 @@ class TestWhoGetsIt:
 
         assert [queue_all(app), queue_all(app)] == [3, 0]
         assert not anybody_waits(app)
-        tomorrow = Day(date(2026, 5, 5), TODAY.began_at + timedelta(days=1))
-        assert anybody_waits(app, tomorrow)
-        assert [queue_all(app, tomorrow), queue_all(app, tomorrow)] == [3, 0]
+        assert anybody_waits(app, TOMORROW)
+        assert [queue_all(app, TOMORROW), queue_all(app, TOMORROW)] == [3, 0]
         assert keys(app) == {f"daily:{user_id}:2026-05-0{day}" for user_id in users for day in (4, 5)}
 
     def test_gets_it_once_even_if_it_has_failed(self, app):

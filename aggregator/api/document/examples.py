@@ -24,6 +24,7 @@ BODIES: dict[str, dict[str, Any]] = {
         JSON: {"username": "ada.lovelace", "email": "ada@example.com", "password": "a lamp at the window"},
     },
     "login": {JSON: {"username": "ada.lovelace", "password": "a lamp at the window"}},
+    "confirm_email": {JSON: {"token": "the token of the mail"}},
     "update_me": {JSON: {"email": "ada@example.org"}},
     "update_user": {JSON: {"role": "admin"}},
     "create_product": {JSON: PRODUCT},
