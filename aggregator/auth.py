@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import inf
 from typing import Any, NoReturn, cast
 from uuid import UUID
 
@@ -9,8 +10,9 @@ from flask import Flask, Request, Response, g, request
 from flask.globals import request_ctx
 from flask_jwt_extended import JWTManager, create_access_token, create_refresh_token, decode_token
 from flask_jwt_extended.exceptions import JWTExtendedException
-from jwt.exceptions import ExpiredSignatureError, InvalidTokenError, PyJWTError
+from jwt.exceptions import InvalidTokenError, PyJWTError
 
+from aggregator.clock import CLOCK, utcnow
 from aggregator.errors import Forbidden, TokenExpired, TokenInvalid, TokenRevoked, Unauthorized
 from aggregator.extensions import settings
 from aggregator.models import Role, SignIn
@@ -53,7 +55,7 @@ def init_app(app: Flask, jwt_secret_key: str, access_seconds: int) -> None:
         JWT_DECODE_ISSUER=ISSUER,
         JWT_ENCODE_AUDIENCE=AUDIENCE,
         JWT_DECODE_AUDIENCE=AUDIENCE,
-        JWT_DECODE_LEEWAY=LEEWAY_SECONDS,
+        JWT_DECODE_LEEWAY=inf,  # the library goes by the clock of this host: we compare the times ourselves
         JWT_ACCESS_TOKEN_EXPIRES=timedelta(seconds=access_seconds),
     )
     JWTManager(app).decode_key_loader(lambda header, claims: _key_for(header, claims, jwt_secret_key))
@@ -68,7 +70,9 @@ def principal() -> Principal:
 
 def tokens_for(sign_in: SignIn) -> dict[str, Any]:
     """The tokens of a sign-in: a new access token, and the refresh token of its generation."""
-    user_id, claims = str(sign_in.user_id), {"sign_in": str(sign_in.id)}
+    user_id, seconds = str(sign_in.user_id), settings().access_token_seconds
+    now = _seconds(utcnow())
+    claims = {"sign_in": str(sign_in.id), "iat": now, "nbf": now, "exp": now + seconds}
     # The same for every process that is asked for it: two tabs that refresh at once get the same one.
     generation = {
         "generation": sign_in.generation,
@@ -81,7 +85,7 @@ def tokens_for(sign_in: SignIn) -> dict[str, Any]:
         "access_token": create_access_token(user_id, additional_claims=claims),
         "refresh_token": create_refresh_token(user_id, additional_claims=claims | generation),
         "token_type": "Bearer",
-        "expires_in": settings().access_token_seconds,
+        "expires_in": seconds,
     }
 
 
@@ -144,14 +148,31 @@ def _verify(refresh: bool, allow_expired: bool = False) -> Claims:
     if scheme.lower() != "bearer":
         raise Unauthorized
     try:
-        claims = decode_token(token.strip(" "), allow_expired=allow_expired)
-        if claims["type"] != ("refresh" if refresh else "access"):
+        found = decode_token(token.strip(" "), allow_expired=allow_expired)
+        if found["type"] != ("refresh" if refresh else "access"):
             raise InvalidTokenError("made for something else")
-        return Claims(UUID(claims["sign_in"]), UUID(claims["sub"]), int(claims["generation"]) if refresh else 0)
-    except ExpiredSignatureError:
-        raise TokenExpired from None
+        claims = Claims(UUID(found["sign_in"]), UUID(found["sub"]), int(found["generation"]) if refresh else 0)
+        begins, ends = max(int(found["iat"]), int(found["nbf"])), inf if allow_expired else int(found["exp"])
     except MALFORMED:
         raise TokenInvalid from None
+    _must_be_in_time(claims.sign_in_id, begins - LEEWAY_SECONDS, ends + LEEWAY_SECONDS)
+    return claims
+
+
+def _must_be_in_time(sign_in_id: UUID, begins: float, ends: float) -> None:
+    """Refuse a token of ours that has not begun, or has ended, by the database's clock.
+
+    Where it is so by what this process last heard, the database is asked: its clock may have been set since. Set back,
+    it is earlier than when the sign-in was last refreshed, and what was made until then has begun.
+    """
+    begun = now = utcnow().timestamp()
+    if not CLOCK.follows or not begins <= now < ends:
+        clock, refreshed_at = sign_ins.clock(sign_in_id)
+        now, begun = clock.timestamp(), max(clock, refreshed_at).timestamp()
+    if begins > begun:
+        raise TokenInvalid
+    if ends <= now:
+        raise TokenExpired
 
 
 def _key_for(header: dict[str, Any], claims: dict[str, Any], key: str) -> str:

@@ -1,7 +1,6 @@
 """Where the bytes of images can lie outside of the database: in a folder, or in a bucket of S3."""
 
 import os
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from importlib.util import find_spec
@@ -11,6 +10,7 @@ from typing import Any, NamedTuple, Protocol
 from urllib.parse import urlsplit
 from uuid import UUID
 
+from aggregator.clock import utcnow
 from aggregator.errors import ImagesUnavailable, UsageError
 
 DATABASE = "database"
@@ -116,7 +116,7 @@ class Folder:
 
     def older_than(self, seconds: float) -> Iterator[Key]:
         """The keys of files that are so old; drafts of that age, whose writer has died, are removed."""
-        before = time.time() - seconds
+        before = utcnow().timestamp() - seconds
         try:
             for file in self._path.glob("??/*"):
                 if file.stat().st_mtime >= before:
@@ -157,7 +157,7 @@ class Bucket:
 
     def older_than(self, seconds: float) -> Iterator[Key]:
         """The keys of objects that are so old."""
-        before = time.time() - seconds
+        before = utcnow().timestamp() - seconds
         more: dict[str, str] = {}
         while True:
             page = self._call("list_objects_v2", Prefix=self._prefix, **more)

@@ -39,7 +39,7 @@ PAUSE_SECONDS = 5.0  # after a maker has died
 OUTAGE_SECONDS = 30.0  # after the store could not be reached
 GONE = "What was uploaded is gone."
 UNREACHABLE = "out of reach"
-SWEPT_AFTER_SECONDS = 3600.0  # much longer than anything takes between bytes and their row
+SWEPT_AFTER_SECONDS = 7 * 86_400.0  # from bytes to their row it takes a second, but clocks of hosts are hours apart
 SWEPT_AT_ONCE = 500
 WANTED: dict[ImageStatus | None, set[Variant]] = {
     ImageStatus.PENDING: set(Variant),  # a worker may be writing the other sizes at this moment

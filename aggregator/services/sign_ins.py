@@ -81,7 +81,7 @@ def principal(sign_in_id: UUID, user_id: UUID) -> Principal | None:
     if not found:
         return None
     role, now = found[0]
-    CLOCK.follow(datetime.strptime(now, TIMESTAMP_FORMAT).replace(tzinfo=UTC))
+    CLOCK.follow(_moment(now))
     return Principal(user_id, Role(role), sign_in_id)
 
 
@@ -97,6 +97,22 @@ def _role() -> Select:
             SignIn.expires_at > now_plus(0),
         )
     )
+
+
+def clock(sign_in_id: UUID) -> tuple[datetime, datetime]:
+    """The database's clock, which utcnow() follows, and when a sign-in was last refreshed."""
+    ((now, refreshed_at),) = read(_clock, sign_in_id=str(sign_in_id))
+    CLOCK.follow(_moment(now))
+    return _moment(now), _moment(refreshed_at) if refreshed_at else datetime.min.replace(tzinfo=UTC)
+
+
+def _clock() -> Select:
+    refreshed = sa.select(json_time(SignIn.refreshed_at)).where(SignIn.id == id_parameter("sign_in_id"))
+    return sa.select(json_time(now_plus(0)), refreshed.scalar_subquery())
+
+
+def _moment(text: str) -> datetime:
+    return datetime.strptime(text, TIMESTAMP_FORMAT).replace(tzinfo=UTC)
 
 
 def is_known(user_id: UUID, network: str) -> bool:

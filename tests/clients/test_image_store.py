@@ -69,6 +69,15 @@ class TestEveryStore:
         assert set(store.older_than(60)) == set()
         assert set(store.older_than(-60)) == keys
 
+    @pytest.mark.parametrize("hours", [-200, 200])
+    def test_asks_our_clock_and_not_the_hosts(self, store, monkeypatch, hours):
+        store.put(Key(ID, "thumb"), b"x")
+        right = time.time
+        monkeypatch.setattr(time, "time", lambda: right() + hours * 3600)
+
+        assert list(store.older_than(-60)) == [Key(ID, "thumb")]
+        assert list(store.older_than(60)) == []
+
     def test_with_nothing_in_it_has_nothing_old(self, store):
         assert list(store.older_than(-60)) == []
 

@@ -412,13 +412,23 @@ class TestSweep:
         with app.app_context():
             assert Gallery(Folder(tmp_path)).sweep(Event(), lambda: None) == 0
 
+    @pytest.mark.parametrize("days", [-2, 2, 6])
+    def test_nothing_is_swept_because_the_clock_of_a_host_is_wrong(self, app, tmp_path, days):
+        key = Key(uuid4(), Variant.ORIGINAL)
+        Folder(tmp_path).put(key, b"x")
+        _age(tmp_path, days)  # so old does it look
+
+        with app.app_context():
+            assert Gallery(Folder(tmp_path)).sweep(Event(), lambda: None) == 0
+        assert kept(app, tmp_path) == {key.image_id: {"original"}}
+
     def test_there_is_nothing_to_sweep_in_the_database(self, app):
         with app.app_context():
             assert Gallery().sweep(Event(), lambda: None) == 0
 
 
-def _age(folder: Path) -> None:
-    """Make all that lies in a folder two hours old."""
+def _age(folder: Path, days: int = 8) -> None:
+    """Make all that lies in a folder as old as that."""
     for file in folder.rglob("*"):
         if file.is_file():
-            os.utime(file, (file.stat().st_atime - 7_200, file.stat().st_mtime - 7_200))
+            os.utime(file, (file.stat().st_atime - days * 86_400, file.stat().st_mtime - days * 86_400))

@@ -418,10 +418,26 @@ ACCOUNTS = (
     ),
     spoiled(
         "auth.py",
-        'if claims["type"] != ("refresh" if refresh else "access"):',
+        'if found["type"] != ("refresh" if refresh else "access"):',
         "if False:",
         "a refresh token opens nothing else",
         f"{SECURITY}/test_forged_tokens.py",
+    ),
+    spoiled(
+        "auth.py",
+        "    if begins > begun:\n",
+        "    if False:\n",
+        "a token is not good before it begins",
+        f"{SECURITY}/test_token_times.py",
+        only="ahead",
+    ),
+    spoiled(
+        "auth.py",
+        "    if ends <= now:\n",
+        "    if False:\n",
+        "a token ends",
+        f"{SECURITY}/test_token_times.py",
+        only="after or behind",
     ),
     spoiled(
         "services/limits.py",

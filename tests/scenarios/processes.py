@@ -25,21 +25,21 @@ GUNICORN = [sys.executable, "-m", "gunicorn", "wsgi:app"]
 # Runs worker.py with values set in modules of ours first: so a test need not wait for a claim of 90 seconds.
 LAUNCHER = """
 import importlib, sys
-for setting in sys.argv[1:]:
+for setting in sys.argv[2:]:
     path, _, value = setting.partition("=")
     module, _, name = path.rpartition(".")
     assert hasattr(importlib.import_module(module), name), path
     setattr(importlib.import_module(module), name, float(value))
 from aggregator.app import start
 from aggregator.jobs.worker import main
-sys.exit(main(start(), []))
+sys.exit(main(start(), sys.argv[1].split()))
 """
 
 
-def patched_worker(**settings: float) -> list[str]:
+def patched_worker(options: str = "", **settings: float) -> list[str]:
     """The command of a worker in which some constants are others: aggregator__services__feeds__CLAIM_SECONDS=3."""
     named = [f"{name.replace('__', '.')}={value}" for name, value in settings.items()]
-    return [sys.executable, "-c", LAUNCHER, *named]
+    return [sys.executable, "-c", LAUNCHER, options, *named]
 
 
 def environment(database_url: URL, offers_url: str, **others: str) -> dict[str, str]:
