@@ -25,6 +25,7 @@ from aggregator.flows.mails import Post
 from aggregator.flows.memory import LastAnswers
 from aggregator.flows.sync import SyncSettings
 from aggregator.flows.watched_images import WatchedStore
+from aggregator.flows.waves import Runs
 from aggregator.flows.webhooks import WebhookSettings
 from aggregator.services.mail_tokens import MailTokens
 
@@ -35,6 +36,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     app.extensions["single"] = SingleRequests()
     app.extensions["many"] = ManyRequests(settings.sync_concurrency)
     app.extensions["last_answers"] = LastAnswers()
+    app.extensions["suspects"] = Runs()
     rules = AddressRules(settings.webhook_ports, settings.webhook_test_hosts)
     app.extensions["webhooks"] = WebhookSettings(rules, webhook_requests(rules))
     app.extensions["authenticator"] = Authenticator(
@@ -110,10 +112,9 @@ def tokens(seconds: float | None = None) -> TokenSource:
 
 def sync_settings() -> SyncSettings:
     """How the running app syncs."""
-    many = cast(ManyRequests, current_app.extensions["many"])
-    return SyncSettings(
-        settings().sync_interval_seconds, many, cast(LastAnswers, current_app.extensions["last_answers"])
-    )
+    found = current_app.extensions
+    many, memory = cast(ManyRequests, found["many"]), cast(LastAnswers, found["last_answers"])
+    return SyncSettings(settings().sync_interval_seconds, many, memory, cast(Runs, found["suspects"]))
 
 
 def webhook_settings() -> WebhookSettings:

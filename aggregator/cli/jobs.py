@@ -8,6 +8,7 @@ from flask.cli import AppGroup
 from aggregator.cli.databases import writes
 from aggregator.cli.values import WholeNumber
 from aggregator.database import transaction
+from aggregator.jobs import offers
 from aggregator.jobs.run import Run
 from aggregator.jobs.runner import run_job
 from aggregator.jobs.timetable import JOBS
@@ -27,7 +28,7 @@ def list_command() -> None:
 @click.argument("name", type=click.Choice(sorted(JOBS)))
 @writes
 def run_command(name: str) -> None:
-    """Run the job NAME now, if there is something to do."""
+    """Run the job NAME now, if there is something to do; exit with 1 if something failed."""
     job = JOBS[name]
     if not job.due():
         click.echo("There is nothing to do.")
@@ -36,8 +37,10 @@ def run_command(name: str) -> None:
     if summary is None:
         click.echo("It failed; the log says why.", err=True)
         sys.exit(1)
+    if job.run is offers.sync_due and (problem := offers.left_over()):
+        summary = {"problem": problem, **summary}
     click.echo(", ".join(f"{key.replace('_', ' ')}: {value}" for key, value in summary.items()) or "Done.")
-    if "problem" in summary:
+    if offers.FAILURES & summary.keys():
         sys.exit(1)
 
 

@@ -14,13 +14,11 @@ from aggregator.cli.values import ID, Moment
 from aggregator.clock import utcnow
 from aggregator.errors import ProblemError
 from aggregator.extensions import settings
-from aggregator.jobs.offers import sync
+from aggregator.jobs.offers import FAILURES, left_over, sync
 from aggregator.jobs.run import Run
 from aggregator.models.types import TIMESTAMP_FORMAT
 from aggregator.services import catalog_reads, feeds, formats, offer_reads, price_insights, price_reads
 from aggregator.services.price_series import Series
-
-FAILURES = {"failed", "not_registered", "refused", "problem"}
 
 # As the API writes moments, and as people do.
 MOMENT = Moment(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%SZ", TIMESTAMP_FORMAT])
@@ -93,6 +91,8 @@ def sync_command(product_id: UUID | None) -> None:
     length = 1 if product_id else feeds.count_due()
     with click.progressbar(length=length, label="Syncing", file=sys.stderr) as bar:
         done = sync(Run(), product_id, bar.update)
+    if not product_id and (problem := left_over()):
+        done = {"problem": problem, **done}
     for name, value in done.items():
         click.echo(f"{name.replace('_', ' ')}: {value}")
     if not done:

@@ -2,11 +2,13 @@
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 MAX_PRICE = 10**12
 MAX_STOCK = 10**9
+MAX_SHOWN = 60  # characters of a value that was rejected
 _is_uuid = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE).fullmatch
 # What stands before a row, its id, price and stock: as the service writes it, up to the brace that closes.
 _plain_row = re.compile(
@@ -26,8 +28,16 @@ class OfferRows:
     rejected_ids: set[str] = field(default_factory=set)
     # False where a row does not say which offer it was: then no offer can be said to be missing.
     complete: bool = True
+    # The first row that was rejected: which offer it was about, where it says so, and what is wrong with it.
+    example: tuple[str | None, str] | None = field(default=None, compare=False)
     # Where only the rows that changed were read: as they were before.
     before: dict[str, Row] | None = None
+
+    @property
+    def rejection(self) -> tuple[int, str | None, str | None]:
+        """How many rows were rejected, and of the first one why, and which offer it was about."""
+        upstream_id, reason = self.example or (None, None)
+        return sum(self.rejected.values()), reason, upstream_id
 
 
 def _refuse_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -42,19 +52,21 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 _decode = json.JSONDecoder(object_pairs_hook=_refuse_duplicate_keys, parse_constant=_refuse_constant).decode
+# NaN is not JSON, and yet what some libraries write for a number that is missing: it costs its row.
+_decode_rows = json.JSONDecoder(object_pairs_hook=_refuse_duplicate_keys, parse_constant=float).decode
 
 
-def parse_json(body: bytes) -> Any:
+def parse_json(body: bytes, decode: Callable[[str], Any] = _decode) -> Any:
     """The JSON value in body. ValueError for anything that is not plain, sane JSON."""
     try:
-        return _decode(body.decode("utf-8"))
+        return decode(body.decode("utf-8"))
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
 
 
 def parse_offers(body: bytes) -> OfferRows:
     """The offers in body. ValueError if it is not a JSON array: then nothing in it can be relied upon."""
-    elements = parse_json(body)
+    elements = parse_json(body, _decode_rows)
     if type(elements) is not list:
         raise ValueError("not a list")
     offers = OfferRows()
@@ -94,25 +106,34 @@ def changed_rows(before: bytes, after: bytes) -> OfferRows | None:
 def _add(offers: OfferRows, element: Any) -> None:
     upstream_id = _upstream_id(element.get("id")) if type(element) is dict else None
     if upstream_id is None:
-        _reject(offers, "bad id")
+        _reject(offers, "bad id", None, element.get("id") if type(element) is dict else element)
         offers.complete = False
         return
     price, stock = element.get("price"), element.get("items_in_stock")
     # Not isinstance: to Python a bool is an int, and to us it is not a price.
-    if type(price) is not int or not 0 <= price <= MAX_PRICE:
-        _reject(offers, "bad price")
+    price = price if type(price) is int else _whole(price)
+    stock = stock if type(stock) is int else _whole(stock)
+    if not 0 <= price <= MAX_PRICE:
+        _reject(offers, "bad price", upstream_id, element.get("price"))
         offers.rejected_ids.add(upstream_id)
-    elif type(stock) is not int or not 0 <= stock <= MAX_STOCK:
-        _reject(offers, "bad stock")
+    elif not 0 <= stock <= MAX_STOCK:
+        _reject(offers, "bad stock", upstream_id, element.get("items_in_stock"))
         offers.rejected_ids.add(upstream_id)
     else:
         if offers.rows.get(upstream_id, (price, stock)) != (price, stock):
-            _reject(offers, "listed twice")  # and the last one counts
+            _reject(offers, "listed twice", upstream_id, price)  # and the last one counts
         offers.rows[upstream_id] = (price, stock)
 
 
-def _reject(offers: OfferRows, reason: str) -> None:
+def _whole(value: Any) -> int:
+    """The whole number that a float is, such as 2100.0; -1 for what is none."""
+    return int(value) if type(value) is float and value.is_integer() else -1
+
+
+def _reject(offers: OfferRows, reason: str, upstream_id: str | None, value: Any) -> None:
     offers.rejected[reason] = offers.rejected.get(reason, 0) + 1
+    if offers.example is None:
+        offers.example = upstream_id, f"{reason}: {json.dumps(value)[:MAX_SHOWN]}"
 
 
 def _upstream_id(value: Any) -> str | None:

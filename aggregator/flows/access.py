@@ -18,12 +18,14 @@ from aggregator.clients.offers import (
 from aggregator.clients.wire import Reply, Request, TransportError
 from aggregator.clock import utcnow
 from aggregator.database import transaction
+from aggregator.flows import circuits
 from aggregator.models import Endpoint
 from aggregator.services import access
 
 POLL_SECONDS = 0.05
 HELD_SECONDS = 15.0  # how long to wait, or to go on with what we have, while a token is said to be valid
 REFUSED_SECONDS = 60.0
+REFUSED_FRESH = "a fresh access token is refused"
 
 log = structlog.get_logger(__name__)
 
@@ -83,7 +85,7 @@ class TokenSource:
     def refused_again(self, token: AccessToken, first: AccessToken) -> None:
         """Note that the token to use after the first one was refused as well: nobody is to try for a while."""
         if token.value != first.value:
-            self._give_up("a fresh access token is refused", REFUSED_SECONDS)
+            self._give_up(REFUSED_FRESH, REFUSED_SECONDS)
             return
         # The service holds a token for valid, and it is not ours: one was given out whose answer was lost.
         with transaction():
@@ -104,8 +106,11 @@ class TokenSource:
             raise
         with transaction():
             access.store_token(self.service.fingerprint, token)
-            access.close_circuit(Endpoint.AUTH)
             access.give_back_lease(self.holder)
+            blame = access.blamed().get(Endpoint.AUTH)
+            # Where the last fresh token was refused, only a call that takes this one shows that it is over.
+            works = blame is not None and blame.reason != REFUSED_FRESH and access.close_circuit(Endpoint.AUTH)
+        circuits.log_closed([Endpoint.AUTH] if works else [])
         log.info("access token renewed", expires_at=token.expires_at)
         return token
 
@@ -120,6 +125,7 @@ class TokenSource:
 
     def _give_up(self, reason: str, seconds: float | None) -> None:
         with transaction():
-            access.open_circuit(Endpoint.AUTH, reason, seconds)
+            opened = access.open_circuit(Endpoint.AUTH, reason, seconds)
             access.give_back_lease(self.holder)
-        log.warning("no access token", reason=reason)
+        if opened:
+            circuits.log_opened(Endpoint.AUTH, reason)

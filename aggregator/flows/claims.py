@@ -14,6 +14,7 @@ from uuid import UUID
 from aggregator.database import in_transaction
 from aggregator.models import Endpoint, Registration
 from aggregator.services import access, feeds
+from aggregator.services.access import Blame
 from aggregator.services.feeds import Claimed
 
 FIRST = 200  # products in a claim, to begin with
@@ -36,8 +37,9 @@ class Claim:
     """Some products that are ours, until their claim runs out."""
 
     products: list[Claimed] = field(default_factory=list)
-    blamed: set[Endpoint] = field(default_factory=set)
+    blamed: dict[Endpoint, Blame] = field(default_factory=dict)
     failing: set[Endpoint] = field(default_factory=set)
+    paused: set[Endpoint] = field(default_factory=set)
     claimed_at: float = field(default_factory=monotonic)
 
 
@@ -107,16 +109,16 @@ class Claims:
         products = feeds.claim_due(claim_name(), self._size, well, self._fingerprint) if well else []
         for endpoint in calls & failing:
             products += feeds.claim_due(claim_name(), PROBE, [endpoint], self._fingerprint)
-        return self._described(products, failing)
+        return self._described(products, failing, set(paused))
 
     def _claim_one(self) -> Claim:
         assert self._only is not None
         claimed = feeds.claim_product(claim_name(), self._only)
-        return self._described([claimed] if claimed else [], set())
+        return self._described([claimed] if claimed else [], set(), set())
 
-    def _described(self, products: list[Claimed], failing: set[Endpoint]) -> Claim:
+    def _described(self, products: list[Claimed], failing: set[Endpoint], paused: set[Endpoint]) -> Claim:
         feeds.describe([product for product in products if needs_registration(product, self._fingerprint)])
-        return Claim(products, access.blamed(), failing)
+        return Claim(products, access.blamed(), failing, paused)
 
 
 def needs_registration(product: Claimed, fingerprint: str) -> bool:

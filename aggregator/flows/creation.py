@@ -24,7 +24,8 @@ from aggregator.clients.offers import (
 from aggregator.clients.wire import BUSY
 from aggregator.clock import utcnow
 from aggregator.database import in_transaction, transaction
-from aggregator.errors import IdTaken, OffersServiceRefused
+from aggregator.errors import IdTaken, OffersServiceRefused, ProblemError
+from aggregator.flows import circuits
 from aggregator.flows.access import TokenSource
 from aggregator.flows.claims import claim_name
 from aggregator.flows.verdicts import TAKEN
@@ -54,7 +55,7 @@ def create_product(
     """Create a product and try to register it. Its JSON says how that went.
 
     Conflict for a name in use, or an id that the service has given to somebody else. Invalid where the service
-    refuses the product.
+    refuses the product. Where it refuses one after the other, the product stays, and the worker tries again.
     """
     fields = dict(fields)
     chosen_id = fields.pop("id", None)
@@ -72,18 +73,29 @@ def create_product(
         if pause:
             raise ServiceDown(pause.reason)
         _register(tokens, claimed, request_id)
-    except ProductRefused as error:
-        in_transaction(lambda: _withdraw(claimed, key))
-        raise OffersServiceRefused(f"The offers service refuses the product: {error.reason}") from error
-    except ProductTaken as error:
-        in_transaction(lambda: _withdraw(claimed, key))
-        raise IdTaken(f"{TAKEN.capitalize()}.") from error
     except OffersError as error:
         failure = error  # the name of an except clause does not outlive it
+        if _is_believed(failure):
+            in_transaction(lambda: _withdraw(claimed, key))
+            raise _refusal(failure) from error
         in_transaction(lambda: _leave_to_the_worker(claimed, failure))
     else:
-        in_transaction(lambda: _note_registered(claimed, tokens.service.fingerprint))
+        circuits.log_closed(in_transaction(lambda: _note_registered(claimed, tokens.service.fingerprint)))
     return _answer(product_id, key)
+
+
+def _is_believed(error: OffersError) -> bool:
+    """Whether an error is a refusal of the product: not where others are refused as well, or calls fail."""
+    if not isinstance(error, ProductRefused | ProductTaken):
+        return False
+    circuits.count_failure(Endpoint.REGISTER, error.reason, None)
+    return not in_transaction(access.pauses)
+
+
+def _refusal(error: OffersError) -> ProblemError:
+    if isinstance(error, ProductTaken):
+        return IdTaken(f"{TAKEN.capitalize()}.")
+    return OffersServiceRefused(f"The offers service refuses the product: {error.reason}")
 
 
 def _replay(earlier: Earlier, key: RequestKey | None) -> Created:
@@ -115,8 +127,7 @@ def _call(tokens: TokenSource, token: AccessToken, product: Claimed, request_id:
         contract.read_registration(tokens.send(request))
     except ServiceDown as error:
         if error.reason != BUSY:
-            reason, retry_after = error.reason, error.retry_after
-            in_transaction(lambda: access.count_failure(Endpoint.REGISTER, reason, retry_after))
+            circuits.count_failure(Endpoint.REGISTER, error.reason, error.retry_after)
         raise
     except ProductTaken:
         if product.id_is_ours:
@@ -127,11 +138,9 @@ def _call(tokens: TokenSource, token: AccessToken, product: Claimed, request_id:
             raise ProductTaken(TAKEN) from None
 
 
-def _note_registered(product: Claimed, fingerprint: str) -> None:
+def _note_registered(product: Claimed, fingerprint: str) -> list[Endpoint]:
     feed_endings.registered([product], fingerprint, utcnow())
-    closed = [access.close_circuit(endpoint) for endpoint in (Endpoint.AUTH, Endpoint.REGISTER)]
-    if any(closed):
-        feeds.hurry()
+    return circuits.closed((Endpoint.AUTH, Endpoint.REGISTER))
 
 
 def _leave_to_the_worker(product: Claimed, error: OffersError) -> None:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Any
+from typing import Any, Self
 
 import structlog
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
@@ -29,7 +29,7 @@ class Batch:
     failed: list[tuple[Claimed, str, float]] = field(default_factory=list)
     registered: list[Claimed] = field(default_factory=list)
     not_registered: list[tuple[Claimed, str, float]] = field(default_factory=list)
-    refused: list[tuple[Claimed, str]] = field(default_factory=list)
+    refused: list[tuple[Claimed, str, float]] = field(default_factory=list)
     released: list[Claimed] = field(default_factory=list)
     offers: int = 0
     started: float = field(default_factory=monotonic)
@@ -70,6 +70,32 @@ class Batch:
         yield from (Batch(released=[product]) for product in self.released)
 
 
+@dataclass
+class Rejected:
+    """The rows of offers that a pass has rejected."""
+
+    products: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+    example: str | None = None
+
+    def __iadd__(self, other: "Rejected") -> Self:
+        self.products += other.products
+        self.reasons += other.reasons
+        self.example = self.example or other.example
+        return self
+
+    def summary(self) -> dict[str, object]:
+        """What a job says of them; nothing where there are none."""
+        if not self.products:
+            return {}
+        return {
+            "rejected_rows": self.reasons.total(),
+            "products_with_rejected_rows": self.products,
+            "rejected_because": ", ".join(f"{reason}: {count}" for reason, count in self.reasons.most_common()),
+            "rejected_example": self.example,
+        }
+
+
 def write(batch: Batch, fingerprint: str) -> Counter[str]:
     """Write a batch and count what was done; a product that cannot be written costs only itself."""
     try:
@@ -95,7 +121,7 @@ def _write(batch: Batch, fingerprint: str) -> Counter[str]:
         failed=len(feed_endings.failed(*_columns(batch.failed, 3))),
         registered=len(feed_endings.registered(batch.registered, fingerprint, now)),
         not_registered=len(feed_endings.not_registered(*_columns(batch.not_registered, 3))),
-        refused=len(feed_endings.refused(*_columns(batch.refused, 2))),
+        refused=len(feed_endings.refused(*_columns(batch.refused, 3))),
     )
     feed_endings.release(batch.released)
     return done + sync.apply(batch.answers, now) if batch.answers else done

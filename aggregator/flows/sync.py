@@ -13,28 +13,28 @@ from time import monotonic
 from typing import TypeVar
 from uuid import UUID, uuid4
 
-import structlog
 from flask import Flask
 
 from aggregator.clients.many import ManyRequests
 from aggregator.clients.offers import AccessToken, OffersError, TokenRefused
 from aggregator.clients.wire import Reply, Request, TransportError
 from aggregator.clock import utcnow
-from aggregator.database import in_transaction
+from aggregator.flows import circuits
 from aggregator.flows.access import TokenSource
 from aggregator.flows.claims import Claim, Claims, needs_registration
+from aggregator.flows.forgotten import Forgotten
 from aggregator.flows.memory import LastAnswers
 from aggregator.flows.outcomes import Batch, write
-from aggregator.flows.verdicts import Verdicts, Work
+from aggregator.flows.verdicts import Verdicts
+from aggregator.flows.waves import Runs, Work
 from aggregator.models import Endpoint
-from aggregator.services import access, feeds
+from aggregator.services import feeds
 
 WRITES_BEHIND = 3
 FETCH_SECONDS = feeds.CLAIM_SECONDS - 20.0  # an answer must still find its claim
 STOP_SECONDS = 5.0  # for what is under way when the worker is told to stop
 
 T = TypeVar("T")
-log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ class SyncSettings:
     interval: float
     requests: ManyRequests
     memory: LastAnswers
+    runs: Runs
 
 
 class Sync:
@@ -72,8 +73,9 @@ class Sync:
         self.database = ThreadPoolExecutor(threads, thread_name_prefix="sync-database")
         self.claims = Claims(self._submit, tokens.service.fingerprint, only)
         self.queue: deque[Work] = deque()
+        self.forgotten = Forgotten(self._submit)
         self.under_way: set[Work] = set()
-        self.verdicts = Verdicts(settings.interval, settings.memory)
+        self.verdicts = Verdicts(settings.interval, settings.memory, settings.runs, tokens.service.fingerprint)
         self.writes: deque[Future[Counter[str]]] = deque()
         self.token: AccessToken | None = None
         self.refused: AccessToken | None = None  # the one that the token was got in place of
@@ -96,7 +98,9 @@ class Sync:
                     self.alive()
                     self._write_behind()
             self._give_back_the_rest()
-            self._trip(self.verdicts.tripped(at_end=True))
+            while tripped := self.verdicts.tripped(at_end=True):
+                self._trip(tripped)
+            self.verdicts.believe_the_rest()
             self._write_behind(wait=True)
         finally:
             self.database.shutdown()
@@ -106,16 +110,19 @@ class Sync:
         while True:
             if self.stop.is_set():
                 self._halt("stopped")
+            self.queue.extendleft(self.forgotten.named(wait=not self.under_way))
             if not self.queue:
                 self._claim()
-            if self.queue:
+            if self.forgotten.are_many:
+                yield None  # see first whether the service takes them again
+            elif self.queue:
                 work = self.queue.popleft()
                 if work.endpoint in self.closed or monotonic() - work.claimed_at > FETCH_SECONDS:
                     self.verdicts.batch.released.append(work.product)
                     continue
                 self.under_way.add(work)
                 yield work, self._request(work)
-            elif self.under_way or not self.claims.exhausted:
+            elif self.under_way or self.forgotten.any or not self.claims.exhausted:
                 yield None
             else:
                 return
@@ -128,6 +135,7 @@ class Sync:
             return
         self.verdicts.blamed |= claim.blamed
         self.verdicts.failing |= claim.failing
+        self.verdicts.paused = claim.paused
         self.queue.extend(self._work(claim))
         if self.halted:
             self._give_back_queue()
@@ -165,22 +173,28 @@ class Sync:
             again = self.verdicts.judge(work, reply)
         except TokenRefused as error:
             self._token_refused(work, error)
-            return
-        if again:
-            self.queue.append(again)
+        else:
+            if again and again.forgotten:
+                self.forgotten.add(again)
+            elif again:
+                self.queue.append(again)
         if self.verdicts.alarmed:
             self.verdicts.alarmed = False
-            self._trip(self.verdicts.tripped())
-        if self.verdicts.recovered:
-            self.writes.append(self._submit(_note_recovered, self.verdicts.recovered.copy()))
-            self.verdicts.recovered.clear()
+            if tripped := self.verdicts.tripped():
+                self._trip(tripped)
+        for endpoints, note in (
+            (self.verdicts.recovered, circuits.close_circuits),
+            (self.verdicts.believed, circuits.believe),
+        ):
+            if endpoints:
+                self.writes.append(self._submit(_noted, note, endpoints.copy()))
+                endpoints.clear()
 
-    def _trip(self, tripped: tuple[Endpoint, str, float | None] | None) -> None:
-        """Keep everybody from a call that fails for all, if there is one; the other call goes on."""
-        if tripped:
-            endpoint, self.problem, _ = tripped
-            self.closed.add(endpoint)
-            self.writes.append(self._submit(_note_tripped, *tripped))
+    def _trip(self, tripped: tuple[Endpoint, str, float | None]) -> None:
+        """Keep everybody from a call that fails for all; the other call goes on."""
+        endpoint, self.problem, _ = tripped
+        self.closed.add(endpoint)
+        self.writes.append(self._submit(_noted, circuits.open_circuit, *tripped))
 
     def _token_refused(self, work: Work, error: TokenRefused) -> None:
         assert self.token is not None
@@ -190,11 +204,16 @@ class Sync:
         works = self.verdicts.answered > self.answered_before
         confirmed = self.refused is not None and self.token.confirms(self.refused)
         if confirmed or (work.retried and works):
-            self.verdicts.fail(work, error)  # the token is good: it is the product that is refused
+            self.verdicts.refuse(work, error)  # the token is good: it is the product that is refused
+            return
+        is_permanent = self.token.expires_at is None
+        if is_permanent and not work.retried:
+            work.retried = True
+            self.queue.append(work)  # there is no other token: see what the others are answered first
             return
         self.queue.appendleft(work)
         try:
-            if work.retried and work.headers is self.headers:
+            if work.retried and work.headers is self.headers and not is_permanent:
                 self.tokens.refused_again(self.token, self.refused or self.token)
                 raise error
             work.retried = True
@@ -211,11 +230,11 @@ class Sync:
         """Take on nothing more, and finish what is under way."""
         if not self.halted:
             self.halted, self.problem = True, problem
-            log.info("sync ends early", reason=problem)
         self.claims.stop()
         self._give_back_queue()
 
     def _give_back_queue(self) -> None:
+        self.queue.extend(self.forgotten.take())
         self.verdicts.batch.released += [work.product for work in self.queue]
         self.queue.clear()
 
@@ -251,19 +270,7 @@ class Sync:
             return work(*args)
 
 
-def _note_recovered(endpoints: set[Endpoint]) -> Counter[str]:
-    """Let everybody make these calls again."""
-    in_transaction(lambda: _close(endpoints))
-    return Counter()
-
-
-def _close(endpoints: set[Endpoint]) -> None:
-    closed = [access.close_circuit(endpoint) for endpoint in endpoints]
-    if any(closed):
-        feeds.hurry()
-
-
-def _note_tripped(endpoint: Endpoint, reason: str, seconds: float | None) -> Counter[str]:
-    """Keep everybody from making this call for a while."""
-    in_transaction(lambda: access.open_circuit(endpoint, reason, seconds))
+def _noted(note: Callable[..., None], *what: object) -> Counter[str]:
+    """Note what concerns everybody; no product is done by it."""
+    note(*what)
     return Counter()

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from aggregator.models.base import MAX_PRICE, MAX_STOCK, Base, within
+from aggregator.models.offers import UPSTREAM_ID_LENGTH
 from aggregator.models.types import choice
 
 
@@ -49,10 +50,14 @@ class Feed(Base):
     synced_at: Mapped[datetime | None]
     # The moment of the latest price points where that lies after synced_at: the clock had gone back.
     points_until: Mapped[datetime | None]
-    failures: Mapped[int] = mapped_column(default=0)  # syncs failed in a row
+    failures: Mapped[int] = mapped_column(default=0)  # syncs that failed, or registrations that were refused, in a row
     failure: Mapped[str | None] = mapped_column(sa.Text)  # why the last one failed
     # What the open offers come to, so that lists can show it and sort by it.
     lowest_price: Mapped[int | None] = mapped_column(sa.BigInteger)  # of those in stock
     offer_count: Mapped[int] = mapped_column(default=0)
-    # A digest of the last answer applied: the same answer again means that there is nothing to do.
+    # A digest of the last answer applied: the same answer again means that there is nothing to do. Null where the
+    # stored offers are not all that the last answer says: it had rows that were rejected, or there is none yet.
     digest: Mapped[int | None] = mapped_column(sa.BigInteger)
+    rejected_rows: Mapped[int] = mapped_column(default=0, server_default="0")  # of the last answer
+    rejected_reason: Mapped[str | None] = mapped_column(sa.Text)  # of the first of them
+    rejected_offer_id: Mapped[str | None] = mapped_column(sa.String(UPSTREAM_ID_LENGTH))  # where it has one

@@ -36,6 +36,8 @@ class Offer(Base):
     items_in_stock: Mapped[int]
     first_seen_at: Mapped[datetime]
     last_seen_at: Mapped[datetime | None]  # null while the service lists it
+    # The last sync that saw it, while it stands in rows that are rejected; null while its rows are read.
+    confirmed_at: Mapped[datetime | None]
     sold_out_at: Mapped[datetime | None]  # null while there are items in stock
 
 

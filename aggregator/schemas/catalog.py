@@ -90,6 +90,13 @@ class ProductSchema(AnswerSchema):
     lowest_price = fields.Integer(allow_none=True, metadata={"description": "Of the offers in stock, in minor units."})
     offer_count = fields.Integer(metadata={"description": "How many offers are open."})
     offers_synced_at = Timestamp(allow_none=True)
+    offers_up_to_date = fields.Boolean(
+        metadata={
+            "description": "Whether the offers are all that the offers service listed when it was last asked. Where it "
+            "is false, `lowest_price` may be an old one."
+        }
+    )
+    offers_problem = fields.String(allow_none=True, metadata={"description": "Why the offers are not up to date."})
     images = fields.List(fields.Nested(ShownImageSchema), metadata={"description": "Those that are ready."})
     created_at = Timestamp()
     updated_at = Timestamp()

@@ -33,6 +33,14 @@ class StatusSchema(HealthSchema):
     oldest_pending_age = fields.Float(allow_none=True, metadata={"description": "In seconds."})
     oldest_sync_age = fields.Float(allow_none=True, metadata={"description": "In seconds."})
     syncs_failing = fields.Integer(metadata={"description": "Products whose offers cannot be synced."})
+    rejected_rows = fields.Integer(metadata={"description": "Of the latest lists of offers."})
+    products_with_rejected_rows = fields.Integer(metadata={"description": "Products that have such rows."})
+    rejected_example = fields.Dict(
+        keys=fields.String(),
+        values=fields.String(allow_none=True),
+        allow_none=True,
+        metadata={"description": "Of such a row: its `product_id`, `offer_id` and the `reason`."},
+    )
     workers = fields.Integer(metadata={"description": "That are alive."})
     worker_heartbeat_age = fields.Float(allow_none=True, metadata={"description": "In seconds."})
     ahead = fields.Float(

@@ -1,6 +1,7 @@
 """The access token's row and the circuits: what all processes share about the offers service."""
 
 import random
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -24,6 +25,14 @@ class Pause:
 
     reason: str
     retry_at: datetime
+
+
+@dataclass(frozen=True)
+class Blame:
+    """What a call has to its name: failures in a row, and why the last one failed."""
+
+    failures: int
+    reason: str
 
 
 def stored_token(fingerprint: str) -> AccessToken | None:
@@ -110,39 +119,51 @@ def failing() -> set[Endpoint]:
     return set(db.session.scalars(sa.select(Circuit.endpoint).where(Circuit.retry_at.is_not(None))))
 
 
-def blamed() -> set[Endpoint]:
+def blamed() -> dict[Endpoint, Blame]:
     """The calls that have failures to their name, which the next success takes away."""
-    return set(db.session.scalars(sa.select(Circuit.endpoint).where(Circuit.failures > 0)))
+    rows = db.session.execute(sa.select(Circuit.endpoint, Circuit.failures, Circuit.reason).where(Circuit.failures > 0))
+    return {row.endpoint: Blame(row.failures, row.reason or "") for row in rows}
 
 
-def open_circuit(endpoint: Endpoint, reason: str, seconds: float | None = None) -> None:
-    """Keep all processes from endpoint for seconds, or for longer with each failure in a row."""
+def open_circuit(endpoint: Endpoint, reason: str, seconds: float | None = None) -> bool:
+    """Keep all processes from endpoint for seconds, or for longer with each failure in a row.
+
+    True where that begins now, and false where it goes on.
+    """
     circuit = db.session.get_one(Circuit, endpoint, with_for_update=True)
+    begins = circuit.retry_at is None
     circuit.failures += 1
     circuit.reason = reason
     pause = seconds or min(FIRST_PAUSE * 2 ** min(circuit.failures - 1, 10), LONGEST_PAUSE)
     circuit.retry_at = now_plus(jittered(pause))
+    return begins
 
 
-def count_failure(endpoint: Endpoint, reason: str, retry_after: float | None) -> None:
-    """Note that one call of endpoint failed; the circuit opens after a few, or when the service says so."""
+def count_failure(endpoint: Endpoint, reason: str, retry_after: float | None) -> bool:
+    """Note that one call of endpoint failed; the circuit opens after a few, or when the service says so.
+
+    True where it opens now.
+    """
     circuit = db.session.get_one(Circuit, endpoint, with_for_update=True)
     if retry_after or circuit.failures + 1 >= TOLERATED_FAILURES:
-        open_circuit(endpoint, reason, retry_after)
-    else:
-        circuit.failures += 1
-        circuit.reason = reason
+        return open_circuit(endpoint, reason, retry_after)
+    circuit.failures += 1
+    circuit.reason = reason
+    return False
+
+
+def believe(endpoints: Collection[Endpoint]) -> None:
+    """Let everybody make the calls again, though they still answer what their circuits were opened for."""
+    db.session.execute(sa.update(Circuit).where(Circuit.endpoint.in_(endpoints)).values(retry_at=None))
 
 
 def close_circuit(endpoint: Endpoint) -> bool:
-    """Note that endpoint answers; true where its circuit was open."""
-    opened = db.session.scalar(sa.select(Circuit.retry_at).where(Circuit.endpoint == endpoint))
-    db.session.execute(
-        sa.update(Circuit)
-        .where(Circuit.endpoint == endpoint, Circuit.failures > 0)
-        .values(failures=0, reason=None, retry_at=None)
-    )
-    return opened is not None
+    """Note that endpoint answers well; true where its circuit was open, or had been until somebody believed it."""
+    circuit = db.session.get_one(Circuit, endpoint, with_for_update=True)
+    was_open = circuit.retry_at is not None or circuit.failures >= TOLERATED_FAILURES
+    if circuit.failures:
+        circuit.failures, circuit.reason, circuit.retry_at = 0, None, None
+    return was_open
 
 
 def jittered(seconds: float) -> float:

@@ -83,7 +83,7 @@ def change(product_id: UUID, fields: Mapping[str, Any], now: datetime, versions:
     if "category_id" in changed:
         alerts.forget_in_categories([product_id])
     stock.note(MovementKind.ADJUST, {product_id: product.stock - before}, now)
-    feeds.register_again(product_id)
+    feeds.register_again([product_id])
     changes.record(ChangeKind.UPDATED, [product_id], now)
 
 
@@ -157,7 +157,7 @@ def _close_offers(product_id: UUID, now: datetime) -> None:
             db.session.add(PricePoint(offer_id=offer.id, observed_at=now))
             offer.items_in_stock = 0
             offer.sold_out_at = now
-        offer.last_seen_at = now
+        offer.last_seen_at, offer.confirmed_at = offer.confirmed_at or now, None
 
 
 def _flush(product: Product) -> None:

@@ -8,11 +8,11 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from aggregator.errors import NotFound
-from aggregator.models import Category, Feed, Offer, Product
+from aggregator.models import Category, Feed, Offer, Product, Registration
 from aggregator.reading import read_kept
 from aggregator.services.image_reads import images_json
 from aggregator.services.offer_reads import OPEN, offer_json
-from aggregator.sql import Select, id_parameter, json_array, json_object, json_one, json_time
+from aggregator.sql import Select, id_parameter, json_array, json_bool, json_object, json_one, json_time
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,28 @@ def product_json(offers: sa.ColumnElement[Any] | None = None) -> json_object:
             "lowest_price": Feed.lowest_price,
             "offer_count": Feed.offer_count,
             "offers_synced_at": json_time(Feed.synced_at),
+            "offers_up_to_date": json_bool(_up_to_date()),
+            "offers_problem": _offers_problem(),
             "images": images_json(),
             "created_at": json_time(Product.created_at),
             "updated_at": json_time(Product.updated_at),
         }
         | ({} if offers is None else {"offers": offers})
+    )
+
+
+def _up_to_date() -> sa.ColumnElement[bool]:
+    """Whether the stored offers of a product are all that the service said when it was last asked."""
+    return sa.and_(Feed.status == Registration.REGISTERED, Feed.failures == 0, Feed.digest.is_not(None))
+
+
+def _offers_problem() -> sa.ColumnElement[str]:
+    """Why the offers of a product are not up to date, where something went wrong."""
+    rows = sa.cast(Feed.rejected_rows, sa.String)
+    return sa.case(
+        (Feed.status != Registration.REGISTERED, Feed.reason),
+        (Feed.failures > 0, Feed.failure),
+        (Feed.rejected_rows > 0, sa.literal("rows rejected: ") + rows + ", the first for a " + Feed.rejected_reason),
     )
 
 
@@ -93,6 +110,7 @@ def _states() -> list[sa.ColumnElement[Any]]:
     """All that the JSON of a product is made of, or what changes whenever that does."""
     feed: list[Any] = [Feed.status, Feed.reason, json_time(Feed.registered_at), Feed.lowest_price, Feed.offer_count]
     product: list[Any] = [Product.version, Product.image_changes]
+    feed += [sa.cast(json_bool(_up_to_date()), sa.Text), _offers_problem()]
     return [*product, *feed, json_time(Feed.synced_at), sa.cast(_category_of_product(), sa.Text)]
 
 

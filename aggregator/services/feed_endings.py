@@ -25,7 +25,7 @@ def release(products: Sequence[Claimed]) -> None:
 
 def synced(
     products: Sequence[Claimed],
-    digests: Sequence[int],
+    digests: Sequence[int | None],
     due_in: Sequence[float],
     lowest_prices: Sequence[int | None],
     offer_counts: Sequence[int | None],
@@ -56,9 +56,9 @@ def not_registered(products: Sequence[Claimed], reasons: Sequence[str], due_in: 
     return _finish(_not_registered, products, reasons, due_in)
 
 
-def refused(products: Sequence[Claimed], reasons: Sequence[str]) -> set[str]:
-    """Note that the service does not want products as they are; only an edit gives them another try."""
-    return _finish(_refused, products, reasons)
+def refused(products: Sequence[Claimed], reasons: Sequence[str], due_in: Sequence[float]) -> set[str]:
+    """Note that the service does not want products as they are; each is tried again in so many seconds."""
+    return _finish(_refused, products, reasons, due_in)
 
 
 def _finish(
@@ -155,5 +155,13 @@ def _not_registered(dialect: str) -> Statement:
 
 @cache
 def _refused(dialect: str) -> Statement:
-    rows = _rows(dialect, reason=sa.Text())
-    return _ending(rows, status=Registration.REFUSED, reason=rows.columns.reason, attempts=FEEDS.c.attempts + 1)
+    rows = _rows(dialect, reason=sa.Text(), due_in=sa.Float())
+    new = rows.columns
+    return _ending(
+        rows,
+        status=Registration.REFUSED,
+        reason=new.reason,
+        attempts=FEEDS.c.attempts + 1,
+        failures=FEEDS.c.failures + 1,
+        due_at=now_plus(new.due_in),
+    )

@@ -20,6 +20,7 @@ CLAIM_SECONDS = 90.0
 # The first pauses between tries to register a product; from then on the last one, for ever.
 REGISTRATION_PAUSES = (5.0, 15.0, 60.0, 300.0)
 MAX_SYNC_PAUSE = 900.0
+FIRST_REFUSAL_PAUSE, LONGEST_REFUSAL_PAUSE = 300.0, 86_400.0
 
 
 @dataclass(slots=True)
@@ -38,6 +39,7 @@ class Claimed:
     points_until: datetime | None
     lowest_price: int | None
     offer_count: int
+    rejected_rows: int
     name: str = ""
     description: str = ""
 
@@ -57,6 +59,11 @@ def sync_pause(failures: int, interval: float) -> float:
     return min(interval * 2.0 ** min(failures - 1, 10), max(MAX_SYNC_PAUSE, interval))
 
 
+def refusal_pause(refusals: int) -> float:
+    """Seconds to wait after so many refusals in a row: five minutes at first, then longer, up to a day."""
+    return min(FIRST_REFUSAL_PAUSE * 2.0 ** min(refusals - 1, 10), LONGEST_REFUSAL_PAUSE)
+
+
 def claim_due(claim: str, limit: int, endpoints: Collection[Endpoint], fingerprint: str) -> list[Claimed]:
     """Up to limit products for which these calls are due and that nobody is working on, the longest due first.
 
@@ -64,11 +71,11 @@ def claim_due(claim: str, limit: int, endpoints: Collection[Endpoint], fingerpri
     """
     tune_for_batches()
     settled = sa.and_(Feed.status == Registration.REGISTERED, Feed.registered_with == fingerprint)
-    wanted = Feed.status != Registration.REFUSED
+    wanted: sa.ColumnElement[bool] = sa.true()
     if Endpoint.REGISTER not in endpoints:
         wanted = settled
     elif Endpoint.OFFERS not in endpoints:
-        wanted = sa.and_(wanted, sa.not_(sa.func.coalesce(settled, sa.false())))
+        wanted = sa.not_(sa.func.coalesce(settled, sa.false()))
     due = (
         sa.select(Feed.product_id)
         .where(Feed.due_at <= now_plus(0), _is_free(), wanted)
@@ -91,7 +98,7 @@ def count_due() -> int:
 
 
 def _due(counted: bool) -> Select:
-    due = sa.and_(Feed.due_at <= now_plus(0), _is_free(), Feed.status != Registration.REFUSED)
+    due = sa.and_(Feed.due_at <= now_plus(0), _is_free())
     return sa.select(sa.func.count() if counted else sa.literal(1)).select_from(Feed).where(due).limit(1)
 
 
@@ -130,6 +137,7 @@ def _claim(claim: str, which: sa.ColumnElement[bool], seconds: float) -> list[Cl
             feed.points_until,
             feed.lowest_price,
             feed.offer_count,
+            feed.rejected_rows,
         )
     )
     rows = db.session.connection().execute(statement)
@@ -142,7 +150,9 @@ def describe(products: Sequence[Claimed]) -> None:
         return
     by_id = {product.product_id: product for product in products}
     rows = db.session.execute(
-        sa.select(sa.cast(Product.id, sa.String), Product.name, Product.description).where(Product.id.in_(by_id))
+        sa.select(sa.cast(Product.id, sa.String), Product.name, Product.description)
+        .join(Feed, Feed.product_id == Product.id)  # of what is deleted meanwhile there is none
+        .where(Product.id.in_(by_id))
     )
     for product_id, name, description in rows:
         by_id[product_id].name, by_id[product_id].description = name, description
@@ -168,19 +178,20 @@ def _is_misdated(interval: float) -> sa.ColumnElement[bool]:
     well = sa.and_(feed.failures == 0, sa.or_(feed.status == Registration.REGISTERED, feed.attempts == 0))
     later = now_plus(MOST_JITTER * max(interval, MAX_SYNC_PAUSE, MAX_RETRY_AFTER))
     misdated = sa.and_(feed.due_at > now_plus(interval), sa.or_(well, feed.due_at > later))
-    return sa.and_(feed.status != Registration.REFUSED, misdated)
+    refused_until = now_plus(MOST_JITTER * LONGEST_REFUSAL_PAUSE)
+    return sa.or_(sa.and_(feed.status != Registration.REFUSED, misdated), feed.due_at > refused_until)
 
 
 def hurry() -> None:
     """Have what failed tried again at once, now that the service answers: its pauses were for an outage."""
-    failing = sa.or_(Feed.status == Registration.PENDING, Feed.failures > 0)
+    failing = sa.or_(Feed.status != Registration.REGISTERED, Feed.failures > 0)
     db.session.execute(sa.update(Feed).where(failing, Feed.due_at > now_plus(0)).values(due_at=now_plus(0)))
 
 
-def register_again(product_id: UUID) -> None:
-    """Give a refused product another try, now that it has been edited."""
+def register_again(product_ids: Sequence[UUID]) -> None:
+    """Give those of the products that are refused another try at once, now that they have been edited."""
     db.session.execute(
         sa.update(Feed)
-        .where(Feed.product_id == product_id, Feed.status == Registration.REFUSED)
-        .values(status=Registration.PENDING, due_at=now_plus(0))
+        .where(Feed.product_id.in_(product_ids), Feed.status == Registration.REFUSED)
+        .values(status=Registration.PENDING, failures=0, due_at=now_plus(0))
     )

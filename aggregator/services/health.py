@@ -28,6 +28,9 @@ class Status:
     oldest_pending_age: float | None
     oldest_sync_age: float | None
     syncs_failing: int
+    rejected_rows: int  # of the latest answers about offers
+    products_with_rejected_rows: int
+    rejected_example: dict[str, str | None] | None  # of a row: its product_id, offer_id and the reason
     workers: int
     worker_heartbeat_age: float | None
     ahead: float | None  # by how much a moment lies ahead of the database's clock that cannot
@@ -43,11 +46,22 @@ class Status:
             problems.append("a product has been waiting long to be registered")
         if self.syncs_failing:
             problems.append(f"products whose offers cannot be synced: {self.syncs_failing}")
+        if self.registrations_refused:
+            problems.append(f"products that the offers service refuses: {self.registrations_refused}")
+        if self.rejected_example:
+            problems.append(self._rejected())
         if self.ahead is not None:
             problems.append(f"the clock of the database has gone back: times lie {self.ahead:.0f} s ahead of it")
         if self.oldest_sync_age is not None and self.oldest_sync_age > LATE_INTERVALS * interval:
             problems.append("some offers have not been synced for long")
         return problems
+
+    def _rejected(self) -> str:
+        assert self.rejected_example
+        product_id, offer_id, reason = self.rejected_example.values()
+        rows, products = self.rejected_rows, self.products_with_rejected_rows
+        count = f"rows of offers that were rejected: {rows}, of {products} product{'s' if products > 1 else ''}"
+        return f"{count}; for example product {product_id}, offer {offer_id or 'without an id'}: {reason}"
 
 
 def schema_revision() -> str | None:
@@ -74,12 +88,26 @@ def status(fingerprint: str) -> Status:
         oldest_pending_age=_age(now, row.oldest_pending),
         oldest_sync_age=_age(now, row.oldest_sync),
         syncs_failing=row.failing,
+        rejected_rows=row.rejected_rows or 0,
+        products_with_rejected_rows=row.rejected_products,
+        rejected_example=_example() if row.rejected_products else None,
         workers=row.workers,
         worker_heartbeat_age=_age(now, row.heartbeat),
         ahead=_ahead(now, latest),
         token=row.token,
         paused_calls=paused_calls(),
     )
+
+
+def _example() -> dict[str, str | None] | None:
+    """One row of an offer that was rejected."""
+    rows = read(_first_rejected)
+    return dict(zip(("product_id", "offer_id", "reason"), rows[0], strict=True)) if rows else None
+
+
+def _first_rejected() -> Select:
+    first = sa.select(sa.cast(Feed.product_id, sa.String), Feed.rejected_offer_id, Feed.rejected_reason)
+    return first.where(Feed.rejected_rows > 0).order_by(Feed.product_id).limit(1)
 
 
 def _moment(text: str) -> datetime:
@@ -121,7 +149,9 @@ def _status() -> Select:
         feeds(count).label("products"),
         feeds(count, pending).label("pending"),
         feeds(count, Feed.status == Registration.REFUSED).label("refused"),
-        feeds(count, Feed.failures > 0).label("failing"),
+        feeds(count, Feed.failures > 0, registered).label("failing"),
+        feeds(sa.func.sum(Feed.rejected_rows)).label("rejected_rows"),
+        feeds(count, Feed.rejected_rows > 0).label("rejected_products"),
         feeds(json_time(sa.func.min(Product.created_at)), pending, Product.id == Feed.product_id).label(
             "oldest_pending"
         ),

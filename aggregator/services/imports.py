@@ -13,11 +13,11 @@ import sqlalchemy as sa
 from aggregator.database import db, dialect
 from aggregator.models import Category, ChangeKind, Feed, MovementKind, Product, Registration
 from aggregator.models.base import table_of
-from aggregator.services import alerts, changes, search, stock
+from aggregator.services import alerts, changes, feeds, search, stock
 from aggregator.services.catalog import SEARCHED, keys_of
 from aggregator.services.product_fields import CategoryName
 from aggregator.services.product_rows import Rejected, Row
-from aggregator.sql import Rows, insert_of, now_plus
+from aggregator.sql import Rows, insert_of
 
 PRODUCTS = table_of(Product)
 FIELDS = ("name", "description", "brand", "category_id", "price", "stock", "rating")
@@ -206,7 +206,6 @@ def _update(drafts: Sequence[_Draft], now: datetime) -> None:
         db.session.execute(
             statement, [{"product": draft.id, **draft.fields, **keys_of(draft.fields)} for draft in drafts]
         )
-        refused = sa.and_(Feed.product_id.in_([draft.id for draft in drafts]), Feed.status == Registration.REFUSED)
-        db.session.execute(sa.update(Feed).where(refused).values(status=Registration.PENDING, due_at=now_plus(0)))
+        feeds.register_again([draft.id for draft in drafts])
         search.index_again([draft.fields | {"id": draft.id} for draft in drafts if SEARCHED & draft.changed])
         alerts.forget_in_categories([draft.id for draft in drafts if "category_id" in draft.changed])

@@ -19,7 +19,7 @@ IN_STOCK = {True: Offer.items_in_stock > 0, False: Offer.items_in_stock == 0}
 
 
 def offer_json() -> json_object:
-    """An offer as JSON. While it is open, the latest sync of its product has seen it."""
+    """An offer as JSON. While it is open, the latest sync of its product has seen it, unless its row was rejected."""
     return json_object(
         {
             "id": Offer.upstream_id,
@@ -27,7 +27,7 @@ def offer_json() -> json_object:
             "price": Offer.price,
             "items_in_stock": Offer.items_in_stock,
             "first_seen_at": json_time(Offer.first_seen_at),
-            "last_seen_at": json_time(sa.func.coalesce(Offer.last_seen_at, Feed.synced_at)),
+            "last_seen_at": json_time(sa.func.coalesce(Offer.last_seen_at, Offer.confirmed_at, Feed.synced_at)),
             "sold_out_at": json_time(Offer.sold_out_at),
         }
     )

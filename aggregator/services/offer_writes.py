@@ -10,18 +10,20 @@ import sqlalchemy as sa
 from sqlalchemy.types import TypeEngine
 
 from aggregator.database import db, dialect
-from aggregator.models import Offer, PricePoint, ProductPricePoint
+from aggregator.models import Feed, Offer, PricePoint, ProductPricePoint
 from aggregator.models.base import table_of
 from aggregator.models.types import GUID, UTCDateTime
 from aggregator.services.changes import OfferChange, record_offers
 from aggregator.sql import Rows, upsert
 
 OFFERS, POINTS, PRODUCT_POINTS = table_of(Offer), table_of(PricePoint), table_of(ProductPricePoint)
+FEEDS = table_of(Feed)
 MOMENT = sa.bindparam("moment", type_=UTCDateTime())
 CHUNK = 10_000  # rows in one statement
 
 Values = tuple[Any, ...]  # a row to be written
-Stored = dict[str, tuple[int, int, int]]  # open offers by the service's id: key, price and stock
+# Open offers by the service's id: key, price, stock, and whether the last answer had it in a row that was rejected.
+Stored = dict[str, tuple[int, int, int, int]]
 Statement = tuple[Rows, sa.Executable]
 
 
@@ -34,6 +36,9 @@ class Changes:
     updated: list[Values] = field(default_factory=list)  # (key, price, stock, is_news)
     sold_out: list[Values] = field(default_factory=list)  # the same
     closed: list[Values] = field(default_factory=list)  # (key, last seen at)
+    unconfirmed: list[Values] = field(default_factory=list)  # the same, of offers whose rows are rejected from now on
+    confirmed: list[Values] = field(default_factory=list)  # (key,) of those whose rows are read again
+    rejections: list[Values] = field(default_factory=list)  # (product_id, rows, reason, upstream_id)
     summaries: dict[str, tuple[int | None, int]] = field(default_factory=dict)  # (lowest price, offers)
     products: list[OfferChange] = field(default_factory=list)  # all that there is something of in here
 
@@ -49,8 +54,8 @@ def stored(product_ids: Sequence[str]) -> dict[str, Stored]:
     if offers:
         rows, statement = _select_open_offers(dialect())
         found = db.session.connection().execute(statement, rows.parameters(product_ids))
-        for product_id, upstream_id, key, price, stock in found.cursor.fetchall():
-            offers[product_id][upstream_id] = (key, price, stock)
+        for row in found.cursor.fetchall():
+            offers[row[0]][row[1]] = row[2:]
         found.close()
     return offers
 
@@ -62,6 +67,9 @@ def write(changes: Changes, moment: datetime) -> None:
     _execute(changes.updated, moment, _update_offers, _add_price_points)
     _execute(changes.sold_out, moment, _add_price_points)
     _execute(changes.closed, moment, _close_offers)
+    _execute(changes.unconfirmed, moment, _leave_unconfirmed)
+    _execute(changes.confirmed, moment, _confirm)
+    _execute(changes.rejections, moment, _note_rejections)
     summaries = [(product_id, *summary) for product_id, summary in changes.summaries.items()]
     _execute(summaries, moment, _add_product_price_points)
     record_offers(changes.products, moment)
@@ -98,7 +106,8 @@ def _select_open_offers(dialect: str) -> Statement:
     rows = Rows(dialect, id=GUID())
     new = rows.columns
     offer = OFFERS.c
-    columns = (sa.cast(new.id, sa.String), offer.upstream_id, offer.id, offer.price, offer.items_in_stock)
+    values = offer.price, offer.items_in_stock, offer.confirmed_at.is_not(None)
+    columns = (sa.cast(new.id, sa.String), offer.upstream_id, offer.id, *values)
     statement = sa.select(*columns).join_from(rows.table, OFFERS, offer.product_id == new.id)
     return rows, statement.where(offer.last_seen_at.is_(None))
 
@@ -149,9 +158,30 @@ def _close_offers(dialect: str) -> Statement:
     new = rows.columns
     return rows, sa.update(OFFERS).where(same).values(
         items_in_stock=0,
-        last_seen_at=new.last_seen_at,
+        last_seen_at=sa.func.coalesce(OFFERS.c.confirmed_at, new.last_seen_at),
+        confirmed_at=None,
         sold_out_at=sa.func.coalesce(OFFERS.c.sold_out_at, MOMENT),
     )
+
+
+@cache
+def _leave_unconfirmed(dialect: str) -> Statement:
+    rows, same = _by_key(dialect, last_seen_at=UTCDateTime())
+    return rows, sa.update(OFFERS).where(same).values(confirmed_at=rows.columns.last_seen_at)
+
+
+@cache
+def _confirm(dialect: str) -> Statement:
+    rows, same = _by_key(dialect)
+    return rows, sa.update(OFFERS).where(same).values(confirmed_at=None)
+
+
+@cache
+def _note_rejections(dialect: str) -> Statement:
+    rows = Rows(dialect, id=GUID(), number=sa.Integer(), reason=sa.Text(), upstream_id=sa.Text())
+    new = rows.columns
+    values = {"rejected_rows": new.number, "rejected_reason": new.reason, "rejected_offer_id": new.upstream_id}
+    return rows, sa.update(FEEDS).where(FEEDS.c.product_id == new.id).values(**values)
 
 
 @cache

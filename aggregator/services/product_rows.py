@@ -15,6 +15,7 @@ MAX_LINE = 1_000_000  # characters
 DELIMITERS = (",", ";", "\t")  # the first with which the first line makes sense
 # What an export has, and an import cannot change.
 SHOWN = {*COLUMNS, *HISTORY_COLUMNS, "registration", "images", "offers", "price_history"}
+SHOWN |= {"offers_up_to_date", "offers_problem"}
 
 
 @dataclass(frozen=True)

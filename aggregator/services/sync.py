@@ -23,7 +23,7 @@ class Answer:
     """What the service said about a product; offers is None where it said the same as last time."""
 
     product: Claimed
-    digest: int
+    digest: int | None  # None where rows were rejected: then the next answer is read, even if it is the same
     due_in: float  # seconds until the next one
     offers: OfferRows | None
 
@@ -108,6 +108,8 @@ def _changes(answers: Sequence[Answer], stored: dict[str, Stored], moment: datet
             summary = _edit(changes, product, answer.offers.before, answer.offers.rows)
         if summary != (product.lowest_price, product.offer_count):
             changes.summaries[product.product_id] = summary
+        if answer.offers.rejected or product.rejected_rows:
+            changes.rejections.append((product.product_id, *answer.offers.rejection))
         if changes.offers > before:
             changes.products.append((product.product_id, product.lowest_price, *summary))
     return changes
@@ -127,7 +129,9 @@ def _compare(
             changes.added.append((product.product_id, upstream_id, price, stock, 1 if stock else 0))
             continue
         known += 1
-        key, old_price, old_stock = old
+        key, old_price, old_stock, is_unconfirmed = old
+        if is_unconfirmed:
+            changes.confirmed.append((key,))
         if old_price != price or old_stock != stock:
             changes.updated.append((key, price, stock, _is_news((old_price, old_stock), (price, stock))))
     if known < len(stored):
@@ -138,13 +142,16 @@ def _compare(
 def _close_missing(changes: Changes, stored: Stored, offers: OfferRows, last_seen: datetime) -> dict[str, OfferRow]:
     """Close the stored offers that are listed no more, and return those that are open afterwards.
 
-    A row that could not be read says nothing about its offer; one without an id, nothing about any.
+    A row that could not be read says nothing about its offer; one without an id, nothing about any. Such an offer
+    stays as it is, and was last seen when its row was last read.
     """
     after = dict(offers.rows)
     for upstream_id in stored.keys() - offers.rows.keys():
-        key, price, stock = stored[upstream_id]
+        key, price, stock, is_unconfirmed = stored[upstream_id]
         if not offers.complete or upstream_id in offers.rejected_ids:
             after[upstream_id] = (price, stock)
+            if not is_unconfirmed:
+                changes.unconfirmed.append((key, last_seen))
             continue
         changes.closed.append((key, last_seen))
         if stock:

@@ -21,9 +21,16 @@ def offer_fields(offer: Offer, feed: Feed) -> dict:
         "price": offer.price,
         "items_in_stock": offer.items_in_stock,
         "first_seen_at": offer.first_seen_at,
-        "last_seen_at": offer.last_seen_at or feed.synced_at,
+        "last_seen_at": offer.last_seen_at or offer.confirmed_at or feed.synced_at,
         "sold_out_at": offer.sold_out_at,
     }
+
+
+def problem_of(feed: Feed) -> str | None:
+    if feed.status != Registration.REGISTERED:
+        return feed.reason
+    rejected = f"rows rejected: {feed.rejected_rows}, the first for a {feed.rejected_reason}"
+    return feed.failure if feed.failures else rejected if feed.rejected_rows else None
 
 
 def product_fields(product: Product, feed: Feed) -> dict:
@@ -36,6 +43,8 @@ def product_fields(product: Product, feed: Feed) -> dict:
         "lowest_price": feed.lowest_price,
         "offer_count": feed.offer_count,
         "offers_synced_at": feed.synced_at,
+        "offers_up_to_date": feed.status == Registration.REGISTERED and not feed.failures and feed.digest is not None,
+        "offers_problem": problem_of(feed),
         "images": [],  # tests/api/test_images.py
     }
 
@@ -53,13 +62,17 @@ def rows(app) -> list[tuple[Product, Feed, list[Offer]]]:
         rating=3.3,
         created_at=EVEN,
         updated_at=LONG_AGO + timedelta(days=90),
-        feed={"reason": TEXT, "registered_at": EVEN, "synced_at": EVEN},
+        feed={"reason": TEXT, "registered_at": EVEN, "synced_at": EVEN, "digest": -7},
     )
     make_offer(app, full, price=0, stock=0, sold_out_at=EVEN)
     make_offer(app, full, price=10**12, stock=10**9, first_seen_at=EVEN)
     make_offer(app, full, id="4711", price=5, first_seen_at=LONG_AGO)
     make_offer(app, full, price=6, stock=0, last_seen_at=EVEN)
     make_product(app, name="x", feed={"status": Registration.PENDING, "registered_at": None, "registered_with": None})
+    rejected = {"rejected_rows": 3, "rejected_reason": TEXT, "rejected_offer_id": "4712"}
+    unread = make_product(app, name="z", feed={"synced_at": LONG_AGO, **rejected})
+    make_offer(app, unread, id="4712", price=5, confirmed_at=EVEN)
+    make_product(app, name="failing", feed={"digest": 7, "failures": 2, "failure": TEXT, **rejected})
     make_product(app, name="y", rating=0, price=0, feed={"status": Registration.REFUSED, "reason": "no"})
     feeds = {feed.product_id: feed for feed in stored(app, Feed)}
     return [
@@ -84,16 +97,18 @@ def test_a_product_with_its_offers(client, rows):
 
 
 def test_offers_listed_and_alone(client, rows):
-    product, feed, offers = next(row for row in rows if row[2])
-    expected = {offer.upstream_id: OfferSchema().dump(offer_fields(offer, feed)) for offer in offers}
-
-    url = f"/api/v1/products/{product.id}/offers"
-    listed = {offer["id"]: offer for offer in client.get(f"{url}?include_closed=true").json}
-    alone = {offer_id: client.get(f"{url}/{offer_id}").json for offer_id in expected}
     across = {offer["id"]: offer for offer in client.get("/api/v1/offers").json}
+    still_open = {}
+    for product, feed, offers in rows:
+        expected = {offer.upstream_id: OfferSchema().dump(offer_fields(offer, feed)) for offer in offers}
+        still_open |= {offer.upstream_id: expected[offer.upstream_id] for offer in offers if not offer.last_seen_at}
 
-    assert listed == alone == expected
-    assert across == {offer.upstream_id: expected[offer.upstream_id] for offer in offers if not offer.last_seen_at}
+        url = f"/api/v1/products/{product.id}/offers"
+        listed = {offer["id"]: offer for offer in client.get(f"{url}?include_closed=true").json}
+        alone = {offer_id: client.get(f"{url}/{offer_id}").json for offer_id in expected}
+
+        assert listed == alone == expected
+    assert across == still_open
 
 
 def test_moments_have_six_digits_and_a_z(client, rows):

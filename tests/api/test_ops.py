@@ -104,6 +104,9 @@ class TestStatus:
             "oldest_pending_age": None,
             "oldest_sync_age": None,
             "syncs_failing": 0,
+            "rejected_rows": 0,
+            "products_with_rejected_rows": 0,
+            "rejected_example": None,
             "workers": 0,
             "worker_heartbeat_age": None,
             "ahead": None,
@@ -149,6 +152,7 @@ class TestStatus:
             "no worker is alive",
             "a product has been waiting long to be registered",
             "products whose offers cannot be synced: 1",
+            "products that the offers service refuses: 1",
             "some offers have not been synced for long",
         ]
         assert (status["products"], status["registrations_pending"], status["registrations_refused"]) == (3, 1, 1)

@@ -35,6 +35,7 @@ def url(product) -> str:
 class TestGet:
     def test_shows_all_there_is_to_a_product(self, app, client, product, url):
         first = make_offer(app, product, price=200, stock=4)
+        edit(app, Feed, digest=7)
 
         assert client.get(url).json == {
             "id": str(product),
@@ -53,6 +54,8 @@ class TestGet:
             "lowest_price": 200,
             "offer_count": 1,
             "offers_synced_at": "2026-01-02T03:04:05.678901Z",
+            "offers_up_to_date": True,
+            "offers_problem": None,
             "images": [],
             "created_at": "2026-01-02T03:04:05.678901Z",
             "updated_at": "2026-01-02T03:04:05.678901Z",

@@ -28,7 +28,7 @@ def lowest(offers: Offers) -> int | None:
 
 def a_product(digest: int | None, offers: Offers) -> Claimed:
     product = (str(uuid4()), Registration.REGISTERED, "account", True, 0, 0, digest, None, None)
-    return Claimed("claim", *product, lowest_price=lowest(offers), offer_count=len(offers))
+    return Claimed("claim", *product, lowest_price=lowest(offers), offer_count=len(offers), rejected_rows=0)
 
 
 def remembered(offers: Offers, memory: LastAnswers | None = None) -> tuple[LastAnswers, Claimed]:

@@ -17,7 +17,8 @@ from aggregator.clients import offers as contract
 from aggregator.clients.offers import OffersService, normalized_base_url
 from aggregator.clock import utcnow
 from aggregator.database import db, in_transaction
-from aggregator.models import Access, Endpoint, Feed, Offer, PricePoint, Product, Registration
+from aggregator.flows.verdicts import CONTRADICTS
+from aggregator.models import Access, Circuit, Endpoint, Feed, Offer, PricePoint, Product, Registration
 from aggregator.sandbox import ENDPOINTS, KINDS, Sandbox
 from aggregator.sandbox.damage import _bomb
 from aggregator.sandbox.faults import read_fault
@@ -147,8 +148,8 @@ class TestAPass:
         assert len(ids) == 1
         assert ids.pop().startswith("sync-")
 
-    def test_leaves_a_refused_product_alone(self, app, sandbox):
-        new_product(app, feed={"status": "refused"})
+    def test_leaves_a_refused_product_alone_until_it_is_due(self, app, sandbox):
+        new_product(app, feed={"status": "refused", "due_at": datetime(2099, 1, 1, tzinfo=UTC)})
 
         assert sync(app) == {}
         assert sandbox.calls == []
@@ -171,29 +172,57 @@ class TestRegistration:
         sandbox.forget_product(first)
         make_due(app)
 
-        assert sync(app) == {"synced": 1, "not_registered": 1}
+        assert sync(app) == {"synced": 1, "registered": 1}
         feed = feeds(app)[first]
-        assert feed.status == Registration.PENDING
-        assert feed.reason == "the offers service does not know the product"
+        assert (feed.status, feed.reason, feed.attempts) == (Registration.REGISTERED, None, 1)
         assert due_in(feed) <= 0
         assert open_offers(app, first) == offers
-        make_due(app)
         settle(app)
         assert_in_step(app, sandbox, [first, second])
         assert list(sandbox.registered) == [second, first]
 
-    def test_a_product_that_is_forgotten_as_soon_as_it_is_registered_is_not_registered_time_and_again(
-        self, app, sandbox
-    ):
+    def test_a_product_that_is_registered_and_yet_unknown_stays_what_it_was_and_fails(self, app, sandbox):
         (product_id,) = synced_products(app, number=1)
+        offers = open_offers(app, product_id)
         sandbox.calls.clear()
         sandbox.faults = ["404@offers"]
         make_due(app)
         settle(app)
 
         assert statuses(sandbox, "register") == [409]
-        assert statuses(sandbox, "offers") == [404, 404]
-        assert 14 < due_in(feeds(app)[product_id]) <= 18
+        assert statuses(sandbox, "offers") == [404]
+        feed = feeds(app)[product_id]
+        assert (feed.status, feed.failures, feed.failure) == (Registration.REGISTERED, 1, CONTRADICTS)
+        assert 59 < due_in(feed) <= 72
+        assert open_offers(app, product_id) == offers
+
+    def test_a_product_that_is_unknown_while_nobody_registers_stays_what_it_was_and_fails(self, app, sandbox):
+        (product_id,) = synced_products(app, number=1)
+        sandbox.forget_product(product_id)
+        edit(app, Circuit, Circuit.endpoint == Endpoint.REGISTER, failures=1, retry_at=datetime(2099, 1, 1, tzinfo=UTC))
+        make_due(app)
+
+        assert sync(app) == {"failed": 1}
+        feed = feeds(app)[product_id]
+        assert (feed.status, feed.failure) == (Registration.REGISTERED, "the offers service does not know the product")
+        edit(app, Circuit, Circuit.endpoint == Endpoint.REGISTER, failures=0, retry_at=None)
+        make_due(app)
+        settle(app)
+        assert_in_step(app, sandbox, [product_id])
+
+    def test_a_product_that_is_deleted_while_it_is_found_to_be_forgotten_is_not_registered_again(self, app, sandbox):
+        (product_id,) = synced_products(app, number=1)
+        sandbox.forget_product(product_id)
+        make_due(app)
+        thread = threading.Thread(target=lambda: sync(app))
+        with held_back(sandbox, "offers", 1) as wait:
+            thread.start()
+            wait()
+            with app.app_context():
+                in_transaction(lambda: catalog.remove(UUID(product_id), datetime.now(UTC)))
+        thread.join()
+
+        assert list(sandbox.registered) == []
 
     def test_an_id_of_ours_that_is_registered_already_was_registered_by_us(self, app, sandbox, products):
         sync(app)
@@ -224,7 +253,21 @@ class TestRegistration:
             Registration.REFUSED,
             "at the offers service this id belongs to another product",
         )
+        assert 299 < due_in(feed) <= 360
         assert sync(app) == {}
+
+    def test_what_is_refused_is_tried_again_less_and_less_often_but_once_a_day(self, app, sandbox):
+        product_id = new_product(app, feed={"id_is_ours": False})
+        sandbox.add_foreign_product(product_id)
+        for shortest in (300, 600, 1200, 2400, 4800, 9600, 19_200, 38_400, 76_800, 86_400, 86_400):
+            make_due(app)
+            assert sync(app) == {"refused": 1}
+
+            assert shortest - 1 < due_in(feeds(app)[product_id]) <= shortest * 1.2
+        sandbox.forget_product(product_id)
+        make_due(app)
+        settle(app)
+        assert_in_step(app, sandbox, [product_id])
 
     def test_a_refusal_is_kept_in_the_words_of_the_service_until_an_edit(self, app, sandbox):
         product_id = new_product(app)
@@ -264,11 +307,9 @@ KEPT = {
     "endless": "answer too large",
     "reset": "connection cut off",
     "drop": "connection cut off",
-    **dict.fromkeys(
-        ("broken-json", "wrong-root", "wrong-types", "deep", "gzip", "huge"), "the answer is not a JSON list of offers"
-    ),
+    **dict.fromkeys(("broken-json", "wrong-root", "deep", "gzip", "huge"), "the answer is not a JSON list of offers"),
 }
-TAKEN_OVER = ("404", "informational", "empty", "duplicates", "negative", "shared-ids", "flood")
+TAKEN_OVER = ("404", "informational", "wrong-types", "empty", "duplicates", "negative", "shared-ids", "flood")
 NOT_REGISTERED = {
     **{status: f"it answered {status}" for status in ("403", "404", "410", "429", "500", "502", "503", "504")},
     "401": "the access token is refused",
@@ -355,12 +396,20 @@ class TestATenthGoesWrong:
         assert_in_step(app, sandbox, [*hit, *spared])
         assert_sound(app)
 
-    def test_with_negative_numbers_costs_those_rows_only(self, app, sandbox, hit_by):
-        hit, spared, _ = hit_by("negative")
+    @pytest.mark.parametrize("kind", ["negative", "wrong-types"])
+    def test_with_rows_that_make_no_sense_costs_those_rows_only(self, app, sandbox, hit_by, kind):
+        hit, spared, _ = hit_by(kind)
 
         assert sync(app)["synced"] == 30
-        assert_in_step(app, sandbox, [*hit, *spared])
+        assert_in_step(app, sandbox, spared)
+        for product_id in hit:
+            assert market(sandbox, product_id).items() <= open_offers(app, product_id).items()
+            assert feeds(app)[product_id].rejected_rows > 0
         assert_sound(app)
+        sandbox.faults = []
+        make_due(app)
+        sync(app)
+        assert_in_step(app, sandbox, [*hit, *spared])
 
     def test_with_an_id_twice_takes_the_last_price(self, app, sandbox, hit_by):
         hit, spared, _ = hit_by("duplicates")
@@ -387,14 +436,15 @@ class TestATenthGoesWrong:
         }
         assert_sound(app)
 
-    def test_that_the_service_does_not_know_are_registered_again(self, app, sandbox, hit_by):
+    def test_that_the_service_has_and_does_not_know_stay_as_they_are(self, app, sandbox, hit_by):
         hit, spared, before = hit_by("404")
 
         done = sync(app)
-        assert (done["synced"], done["not_registered"], done["failed"]) == (27, 3, 0)
+        assert (done["synced"], done["registered"], done["failed"]) == (27, 0, 3)
         assert_in_step(app, sandbox, spared)
         assert {product_id: open_offers(app, product_id) for product_id in hit} == before
-        assert {feeds(app)[product_id].status for product_id in hit} == {Registration.PENDING}
+        assert {feeds(app)[product_id].status for product_id in hit} == {Registration.REGISTERED}
+        assert circuits(app) == {}
 
     @pytest.mark.parametrize("kind", NOT_REGISTERED)
     def test_of_the_registrations_and_the_others_are_registered(self, app, sandbox, kind):
@@ -420,7 +470,7 @@ class TestATenthGoesWrong:
         assert len(sandbox.registered) == 30
 
     @pytest.mark.parametrize("status", ["400", "422"])
-    def test_refused_registrations_wait_for_an_edit(self, app, sandbox, status):
+    def test_refused_registrations_wait_for_an_edit_or_five_minutes(self, app, sandbox, status):
         ids, hit = ids_hit(f"{status}:0.1@register", "register")
         for id in ids:
             new_product(app, id=id)
@@ -429,6 +479,7 @@ class TestATenthGoesWrong:
 
         assert_in_step(app, sandbox, [str(id) for id in ids if str(id) not in hit])
         assert {feeds(app)[i].status for i in hit} == {Registration.REFUSED}
+        assert all(299 < due_in(feeds(app)[i]) <= 360 for i in hit)
 
 
 class TestAFlood:

@@ -28,7 +28,7 @@ class TestEndings:
                 "failed": lambda: feed_endings.failed([product], ["it answered 500"], [120.0]),
                 "registered": lambda: feed_endings.registered([product], "f" * 12, self.MOMENT),
                 "not registered": lambda: feed_endings.not_registered([product], ["timed out"], [15.0]),
-                "refused": lambda: feed_endings.refused([product], ['too "dull", {really}\\']),
+                "refused": lambda: feed_endings.refused([product], ['too "dull", {really}\\'], [300.0]),
             }[how]()
 
     ENDINGS = ("release", "synced", "failed", "registered", "not registered", "refused")
@@ -121,15 +121,17 @@ class TestEndings:
         assert (feed.status, feed.reason, feed.attempts) == (Registration.PENDING, "timed out", 2)
         assert timedelta(seconds=10) < feed.due_at - utcnow() <= timedelta(seconds=15)
 
-    def test_refused_is_not_tried_again_before_an_edit(self, app, claim_due):
-        product_id = make_product(app, feed={"status": Registration.PENDING})
+    def test_refused_is_tried_again_much_later(self, app, claim_due):
+        product_id = make_product(app, feed={"status": Registration.PENDING, "failures": 1})
         self.end("refused", *claim(app, product_id))
 
         feed = the_feed(app, product_id)
         assert (feed.status, feed.reason) == (Registration.REFUSED, 'too "dull", {really}\\')
+        assert (feed.attempts, feed.failures) == (2, 2)
+        assert timedelta(seconds=295) < feed.due_at - utcnow() <= timedelta(seconds=300)
         assert claim_due("b") == []
         with transaction():
-            feeds.register_again(product_id)
+            feeds.register_again([product_id])
         assert claim_due("b") == [str(product_id)]
 
     def test_some_of_a_batch_may_be_lost(self, app):

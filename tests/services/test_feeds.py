@@ -15,6 +15,8 @@ from tests.builders import LONG_AGO, before, claim, edit, make_product, the_feed
 pytestmark = pytest.mark.usefixtures("context")
 REGISTER, OFFERS = Endpoint.REGISTER, Endpoint.OFFERS
 BOTH = {REGISTER, OFFERS}
+UNSETTLED = ["pending", "never registered", "another account's", "nobody's"]
+UNSETTLED += ["refused", "refused to another account", "refused to nobody"]
 
 
 class TestClaimDue:
@@ -75,13 +77,13 @@ class TestClaimDue:
     @pytest.mark.parametrize(
         ("endpoints", "wanted"),
         [
-            ({REGISTER}, ["pending", "never registered", "another account's", "nobody's"]),
+            ({REGISTER}, UNSETTLED),
             ({OFFERS}, ["ours"]),
-            (BOTH, ["pending", "never registered", "another account's", "nobody's", "ours"]),
-            ([REGISTER, OFFERS], ["pending", "never registered", "another account's", "nobody's", "ours"]),
+            (BOTH, [*UNSETTLED, "ours"]),
+            ([REGISTER, OFFERS], [*UNSETTLED, "ours"]),
         ],
     )
-    def test_only_what_the_calls_are_due_for_and_never_the_refused(self, app, us, claim_due, endpoints, wanted):
+    def test_only_what_the_calls_are_due_for(self, app, us, claim_due, endpoints, wanted):
         states = {
             "pending": {"status": Registration.PENDING},
             "never registered": {"status": Registration.PENDING, "registered_with": None},
@@ -104,7 +106,7 @@ class TestClaimDue:
 
     def test_tells_all_that_a_sync_needs(self, app, us, now):
         state = {"attempts": 2, "failures": 3, "digest": -(2**63), "synced_at": now, "id_is_ours": False}
-        state |= {"lowest_price": 5, "offer_count": 1, "points_until": before(now, hours=-1)}
+        state |= {"lowest_price": 5, "offer_count": 1, "points_until": before(now, hours=-1), "rejected_rows": 2}
         product_id = make_product(app, name="Lamp", description="Warm", feed=state)
         with transaction():
             (claimed,) = feeds.claim_due("a", 1, BOTH, us)
@@ -151,8 +153,8 @@ class TestDue:
             make_product(app, feed=feed)
         make_product(app, feed={"due_at": utcnow() + timedelta(minutes=1)})
 
-        assert (feeds.anything_due(), feeds.count_due()) == (True, 3)
-        assert len(claim_due("a")) == 3
+        assert (feeds.anything_due(), feeds.count_due()) == (True, 4)
+        assert len(claim_due("a")) == 4
         assert (feeds.anything_due(), feeds.count_due()) == (False, 0)
 
 
@@ -162,17 +164,24 @@ class TestHurry:
         pending = make_product(app, feed={"status": Registration.PENDING, "due_at": later})
         failing = make_product(app, feed={"failures": 2, "due_at": later})
         well = make_product(app, feed={"due_at": later})
-        make_product(app, feed={"status": Registration.REFUSED, "due_at": later})
+        refused = make_product(app, feed={"status": Registration.REFUSED, "due_at": later})
         with transaction():
             feeds.hurry()
 
-        assert set(claim_due("a")) == {str(pending), str(failing)}
+        assert set(claim_due("a")) == {str(pending), str(failing), str(refused)}
         assert the_feed(app, well).due_at == later
 
 
 @pytest.mark.parametrize(("attempts", "seconds"), [(1, 5), (2, 15), (3, 60), (4, 300), (5, 300), (1000, 300)])
 def test_registration_is_tried_after_5_15_60_and_from_then_on_300_seconds(attempts, seconds):
     assert feeds.registration_pause(attempts) == seconds
+
+
+@pytest.mark.parametrize(
+    ("refusals", "seconds"), [(1, 300), (2, 600), (3, 1200), (9, 76_800), (10, 86_400), (5000, 86_400)]
+)
+def test_what_is_refused_is_tried_again_after_five_minutes_and_then_ever_less_often_but_once_a_day(refusals, seconds):
+    assert feeds.refusal_pause(refusals) == seconds
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from aggregator.clients.offers import AccessToken
 from aggregator.clock import utcnow
 from aggregator.database import transaction
-from aggregator.models import Access, Registration
+from aggregator.models import Access, Feed, Registration
 from aggregator.services import access, health
 from tests.builders import edit, make_product
 
@@ -19,13 +19,18 @@ WELL = health.Status(
     oldest_pending_age=None,
     oldest_sync_age=59.0,
     syncs_failing=0,
+    rejected_rows=0,
+    products_with_rejected_rows=0,
+    rejected_example=None,
     workers=1,
     worker_heartbeat_age=2.0,
+    ahead=None,
     token="valid",
     paused_calls={},
 )
 
 
+EXAMPLE = {"product_id": "P", "offer_id": "O", "reason": "bad price: null"}
 US, OTHERS = "u" * 12, "o" * 12
 
 
@@ -53,8 +58,12 @@ class TestStatus:
             oldest_pending_age=None,
             oldest_sync_age=None,
             syncs_failing=0,
+            rejected_rows=0,
+            products_with_rejected_rows=0,
+            rejected_example=None,
             workers=0,
             worker_heartbeat_age=None,
+            ahead=None,
             token="missing",
             paused_calls={},
         )
@@ -86,7 +95,30 @@ class TestStatus:
         for failures in (0, 1, 7):
             make_product(app, feed={"failures": failures})
 
-        assert health.status(US).syncs_failing == 2
+        make_product(app, feed={"status": Registration.REFUSED, "failures": 2})
+
+        status = health.status(US)
+        assert (status.syncs_failing, status.registrations_refused) == (2, 1)
+
+    def test_rows_that_were_rejected_are_counted_and_one_of_them_is_shown(self, app):
+        first, second = sorted(make_product(app) for _ in range(2))
+        make_product(app)
+        edit(app, Feed, Feed.product_id == first, rejected_rows=3, rejected_reason='bad price: "x"')
+        edit(
+            app,
+            Feed,
+            Feed.product_id == second,
+            rejected_rows=1,
+            rejected_offer_id="7",
+            rejected_reason="bad stock: -1",
+        )
+
+        status = health.status(US)
+
+        assert (status.rejected_rows, status.products_with_rejected_rows) == (4, 2)
+        assert status.rejected_example == {"product_id": str(first), "offer_id": None, "reason": 'bad price: "x"'}
+        edit(app, Feed, rejected_rows=0, rejected_reason=None)
+        assert health.status(US).rejected_example is None
 
     def test_the_token_is_ours_and_good_or_it_is_said_why_not(self, app):
         def token(fingerprint: str = US) -> str:
@@ -116,7 +148,6 @@ class TestProblems:
         assert replace(WELL, oldest_sync_age=None).problems(60) == []
         assert replace(WELL, oldest_sync_age=180.0).problems(60) == []
         assert replace(WELL, registrations_pending=1, oldest_pending_age=900.0).problems(60) == []
-        assert replace(WELL, registrations_refused=1).problems(60) == []
 
     def test_all_that_there_are(self):
         bad = replace(WELL, workers=0, oldest_pending_age=1e6, syncs_failing=2, oldest_sync_age=1e6)
@@ -134,6 +165,20 @@ class TestProblems:
         ("change", "problem"),
         [
             ({"workers": 0}, "no worker is alive"),
+            ({"registrations_refused": 2}, "products that the offers service refuses: 2"),
+            (
+                {"rejected_rows": 3, "products_with_rejected_rows": 1, "rejected_example": EXAMPLE},
+                "rows of offers that were rejected: 3, of 1 product; for example product P, offer O: bad price: null",
+            ),
+            (
+                {
+                    "rejected_rows": 3,
+                    "products_with_rejected_rows": 2,
+                    "rejected_example": {**EXAMPLE, "offer_id": None},
+                },
+                "rows of offers that were rejected: 3, of 2 products; for example product P, offer without an id: "
+                "bad price: null",
+            ),
             ({"oldest_sync_age": 181.0}, "some offers have not been synced for long"),
             ({"oldest_pending_age": 900.1}, "a product has been waiting long to be registered"),
             ({"syncs_failing": 7}, "products whose offers cannot be synced: 7"),
