@@ -4,7 +4,7 @@ from alembic import op
 import sqlalchemy as sa
 from aggregator.models.types import UTCDateTime
 revision = 'f3b91c6d2a70'
-down_revision = '3c9a6e14f7b8'
+down_revision = 'c94e27b6f1d3'
 branch_labels = None
 depends_on = None
 
