@@ -2,6 +2,8 @@
 
 from marshmallow import Schema, fields
 
+from aggregator.schemas.fields import QueryBoolean
+
 
 class HealthSchema(Schema):
     """A process that is alive."""
@@ -18,7 +20,7 @@ class ReadinessSchema(HealthSchema):
 class StatusQuerySchema(Schema):
     """How /status is to answer."""
 
-    strict = fields.Boolean(load_default=False, metadata={"description": "503 where anything is a problem."})
+    strict = QueryBoolean(load_default=False, metadata={"description": "503 where anything is a problem."})
 
 
 class StatusSchema(HealthSchema):

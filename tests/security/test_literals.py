@@ -63,6 +63,7 @@ def test_a_moment_is_written_as_rfc_3339_writes_it(app, visitor, text):
 @pytest.mark.parametrize("text", ["yes", "on", "t", "y", "ｔｒｕｅ", " true", "2", ""])  # noqa: RUF001
 def test_a_flag_is_true_or_false(visitor, text):
     assert visitor.get("/api/v1/products", query_string={"in_stock": text}).status_code == 422
+    assert visitor.get("/status", query_string={"strict": text}).status_code == 422
 
 
 def test_what_is_documented_is_read():
