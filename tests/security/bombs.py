@@ -68,12 +68,13 @@ NOT_JSON: dict[str, Callable[[Body], bytes]] = {
     "XML": lambda body: b'<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]><x>&e;</x>',
     "YAML": lambda body: b"!!python/object/apply:os.system ['true']",
     "a pickle": lambda body: b"cos\nsystem\n(S'true'\ntR.",
+    "a field twice": lambda body: b'{"' + next(iter(body)).encode() + b'":null,' + as_json(body)[1:],
+    "a number beyond all bounds": lambda body: with_first(body, "1e400"),
 }
 NOT_FIELDS: dict[str, Callable[[Body], bytes]] = {
     "null": lambda body: b"null",
     "true": lambda body: b"true",
     "zero": lambda body: b"0",
-    "1e400": lambda body: b"1e400",
     "a number of 4000 digits": lambda body: b"9" * 4_000,
     "a text": lambda body: b'"name"',
     "a long text": lambda body: b'"' + b"x" * 1_000_000 + b'"',
@@ -108,9 +109,6 @@ CONTENT_TYPES = {
     "quotes": "text/plain; a=" + '"\\' * 20_000,
 }
 HARMLESS_BODIES: dict[str, Callable[[Body], bytes]] = {
-    "a field twice: the last one counts": lambda body: (
-        b'{"' + next(iter(body)).encode() + b'":null,' + as_json(body)[1:]
-    ),
     "blanks around": lambda body: b" " * 400_000 + as_json(body) + b"\n" * 400_000,
     "escapes for letters": lambda body: as_json(body).replace(b'"n', b'"\\u006e'),
 }
@@ -125,7 +123,6 @@ FIELDS = {
         "half a character": '"lamp\\ud800"',
         "two halves the wrong way round": '"\\udc00\\ud800"',
         "a number": "1",
-        "1e400": "1e400",
         "4000 digits": "9" * 4_000,
         "true": "true",
         "an array": '["lamp"]',
@@ -137,8 +134,6 @@ FIELDS = {
         "10^30": str(10**30),
         "2^63": str(2**63),
         "4000 digits": "9" * 4_000,
-        "1e400": "1e400",
-        "-1e400": "-1e400",
         "1e308": "1e308",
         "true": "true",
         "a text": '"1"',
@@ -349,7 +344,6 @@ _LARGE = b" " * 10 * MIB
 # Whole requests, as they go over the wire.
 RAW_REQUESTS = {
     "10 MB": _request(f"Content-Length: {len(_LARGE)}", body=_LARGE),
-    "10 MB that never come": _request(f"Content-Length: {len(_LARGE)}"),
     "10 MB in a chunk": _request("Transfer-Encoding: chunked", body=b"A00000\r\n" + _LARGE + b"\r\n0\r\n\r\n"),
     "a hundred thousand chunks": _request("Transfer-Encoding: chunked", body=b"1\r\n[\r\n" * 100_000 + b"0\r\n\r\n"),
     "a chunk of no size": _request("Transfer-Encoding: chunked", body=b"zz\r\n{}\r\n0\r\n\r\n"),

@@ -81,7 +81,7 @@ def _good_form(failure: Failure, case: Case, response: Response) -> bool:
         return False
     form = response.request.body
     one_image = isinstance(form, bytes) and form.count(b"Content-Disposition:") == form.count(b'; name="image"; ') == 1
-    return one_image and b"\r\n\r\n\x89PNG\r\n" in form
+    return one_image and any(b"\r\n\r\n" + signature in form for signature in (b"\x89PNG\r\n", b"\xff\xd8\xff"))
 
 
 def _of_other_text(failure: Failure, case: Case, response: Response) -> bool:

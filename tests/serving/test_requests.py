@@ -33,6 +33,8 @@ CHUNKED = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
         (CHUNKED + b"5\r\n12345\r\n0\r\nTrailer: x\r\n", Progress.BODY),
         (CHUNKED + b"8\r\n12\r\n\r\n34", Progress.BODY),
         (CHUNKED + b"no chunk\r\n", Progress.WHOLE),
+        (CHUNKED + b"F" * 1_000 + b"\r\n", Progress.WHOLE),
+        (CHUNKED + b"5 ;a=b\r\n12", Progress.BODY),
         (CHUNKED + 2000 * b"5", Progress.WHOLE),
         (b"GET / HTTP/1.1\r\nX: " + MAX_HEAD * b"x", Progress.TOO_LARGE),
     ],
