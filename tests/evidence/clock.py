@@ -137,15 +137,17 @@ def summer_time(stack: Stack) -> Facts:
     yield Fact("answers of the offers service", statuses(stack), {200})
 
 
-@check("A2", "Tokens are good on every web, whatever the clocks of the hosts say", backends=("postgresql",))
+@check("A2", "Tokens are good on every web, whatever the clocks of the hosts say")
 def tokens(stack: Stack) -> Facts:
     try:
         clock = WallClock.in_folder(stack.directory)
     except NoCompiler as error:
         yield Fact(f"skipped, {error}", True)
         return
+    # A web on SQLite has no clock but the host's: by one that is two hours ahead, tokens of five minutes are over.
+    steps = STEPS if stack.backend == "postgresql" else (-7_200, 0)
     with stack.web() as right, stack.web(**clock.env) as wrong:
-        for ahead in STEPS:
+        for ahead in steps:
             clock.set(ahead)
             seen = [shop.get("/auth/me", headers=other.headers).status_code for shop, other in _pairs(right, wrong)]
             yield Fact(f"one web {ahead} s ahead: each token at each web", seen, [200] * 4)
