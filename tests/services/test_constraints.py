@@ -23,6 +23,7 @@ from aggregator.services import (
 )
 from aggregator.services.orders import Purchase
 from aggregator.services.passwords import NOBODYS
+from aggregator.services.product_fields import CategoryName
 from aggregator.services.product_rows import Rejected, Row
 from tests.builders import claim, edit, make_category, make_product, make_user, stored
 from tests.waiting import while_open
@@ -92,7 +93,7 @@ class TestACategoryThatIsDeletedMeanwhile:
 
     def test_costs_an_import_the_row_that_names_it(self, app, now):
         category_id = make_category(app, "Chairs")
-        rows = [Row(1, {"name": "Lamp", "category": "chairs"}), Row(2, {"name": "Table"})]
+        rows = [Row(1, {"name": "Lamp", "category": CategoryName(slug="chairs")}), Row(2, {"name": "Table"})]
 
         done = while_open(app, lambda: categories.remove(category_id), lambda: imports.put(rows, now))
 

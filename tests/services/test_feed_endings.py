@@ -24,7 +24,7 @@ class TestEndings:
                 feed_endings.release([product])
                 return set()
             return {
-                "synced": lambda: feed_endings.synced([product], [7], [60.0], [500], [2], self.MOMENT),
+                "synced": lambda: feed_endings.synced([product], [7], [60.0], [500], [2], self.MOMENT, self.MOMENT),
                 "failed": lambda: feed_endings.failed([product], ["it answered 500"], [120.0]),
                 "registered": lambda: feed_endings.registered([product], "f" * 12, self.MOMENT),
                 "not registered": lambda: feed_endings.not_registered([product], ["timed out"], [15.0]),
@@ -79,7 +79,7 @@ class TestEndings:
         product_id = make_product(app, feed={"lowest_price": 300, "offer_count": 4})
         claimed = claim(app, product_id)
         with transaction():
-            feed_endings.synced(claimed, [7], [60.0], [None], [None], self.MOMENT)
+            feed_endings.synced(claimed, [7], [60.0], [None], [None], self.MOMENT, self.MOMENT)
 
         feed = the_feed(app, product_id)
         assert (feed.lowest_price, feed.offer_count, feed.synced_at) == (300, 4, self.MOMENT)
@@ -88,7 +88,7 @@ class TestEndings:
         product_id = make_product(app, feed={"lowest_price": 300, "offer_count": 4})
         claimed = claim(app, product_id)
         with transaction():
-            feed_endings.synced(claimed, [7], [60.0], [None], [0], self.MOMENT)
+            feed_endings.synced(claimed, [7], [60.0], [None], [0], self.MOMENT, self.MOMENT)
 
         feed = the_feed(app, product_id)
         assert (feed.lowest_price, feed.offer_count) == (None, 0)
