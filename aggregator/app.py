@@ -38,6 +38,7 @@ from aggregator.cli import jobs as jobs_cli
 from aggregator.cli import offers as offers_cli
 from aggregator.cli import products as products_cli
 from aggregator.cli import sandbox as sandbox_cli
+from aggregator.cli import secrets as secrets_cli
 from aggregator.cli import users as users_cli
 from aggregator.database import db
 from aggregator.endings import end_in_words
@@ -89,6 +90,7 @@ def create_app(settings: config.Settings) -> Flask:
     app = App(__name__, static_folder=None)
     app.session_interface = Sessions()
     app.config.update(API_DOCUMENT, MAX_CONTENT_LENGTH=MAX_BODY_BYTES, SECRET_KEY=settings.secret_key)
+    app.config["SECRET_KEY_FALLBACKS"] = list(settings.secret_key_fallbacks)
     app.url_map.strict_slashes = False  # /products/ is /products
     app.url_map.merge_slashes = False  # else //products is a redirect to what the Host header says
     database.init_app(app, settings.database_url, settings.db_pool_size)
@@ -120,7 +122,7 @@ def create_app(settings: config.Settings) -> Flask:
     app.register_blueprint(docs.blueprint)
     app.register_blueprint(account.blueprint)
     app.register_blueprint(problem_pages.blueprint)
-    for command in (sandbox_cli, products_cli, offers_cli, jobs_cli, users_cli, audit_cli):
+    for command in (sandbox_cli, products_cli, offers_cli, jobs_cli, users_cli, audit_cli, secrets_cli):
         app.cli.add_command(command.group)
     _face_the_world(app, settings)
     return app

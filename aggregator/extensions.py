@@ -27,6 +27,7 @@ from aggregator.flows.sync import SyncSettings
 from aggregator.flows.watched_images import WatchedStore
 from aggregator.flows.waves import Runs
 from aggregator.flows.webhooks import WebhookSettings
+from aggregator.secret_box import Purpose, SecretBox
 from aggregator.services.mail_tokens import MailTokens
 
 
@@ -38,7 +39,9 @@ def init_app(app: Flask, settings: Settings) -> None:
     app.extensions["last_answers"] = LastAnswers()
     app.extensions["suspects"] = Runs()
     rules = AddressRules(settings.webhook_ports, settings.webhook_test_hosts)
-    app.extensions["webhooks"] = WebhookSettings(rules, webhook_requests(rules))
+    keys = (settings.secret_key, *settings.secret_key_fallbacks)
+    app.extensions["offers_box"] = SecretBox(keys, Purpose.OFFERS_TOKEN)
+    app.extensions["webhooks"] = WebhookSettings(rules, webhook_requests(rules), SecretBox(keys, Purpose.WEBHOOKS))
     app.extensions["authenticator"] = Authenticator(
         Limits(RedisCounter(settings.redis_url) if settings.redis_url else None),
         AccountLimits.of(
@@ -54,7 +57,7 @@ def init_app(app: Flask, settings: Settings) -> None:
         MailServer.at(settings.mail_url) if settings.mail_url else None,
         settings.mail_from,
         ZoneInfo(settings.timezone),
-        Links(MailTokens([settings.secret_key]), settings.public_url, settings.mail_from),
+        Links(MailTokens(keys), settings.public_url, settings.mail_from),
         settings.mails_per_day,
     )
 
@@ -107,7 +110,7 @@ def tokens(seconds: float | None = None) -> TokenSource:
     """The running app's way to an access token; with seconds, all its calls together take no longer."""
     single = cast(SingleRequests, current_app.extensions["single"])
     send = single.send if seconds is None else single.within(seconds)
-    return TokenSource(settings().offers, send, f"{process_name()}:{token_hex(4)}")
+    return TokenSource(settings().offers, send, f"{process_name()}:{token_hex(4)}", offers_box())
 
 
 def sync_settings() -> SyncSettings:
@@ -120,6 +123,16 @@ def sync_settings() -> SyncSettings:
 def webhook_settings() -> WebhookSettings:
     """How the running app sends to webhooks."""
     return cast(WebhookSettings, current_app.extensions["webhooks"])
+
+
+def webhook_box() -> SecretBox:
+    """What encrypts the secrets of webhooks."""
+    return webhook_settings().box
+
+
+def offers_box() -> SecretBox:
+    """What encrypts the access token of the offers service."""
+    return cast(SecretBox, current_app.extensions["offers_box"])
 
 
 def webhook_rules() -> AddressRules:

@@ -16,6 +16,7 @@ from aggregator.config import Settings
 from aggregator.database import db
 from tests.documented import DocumentedClient
 
+SECRET_KEY = "of all processes that share a database"
 NO_SERVICE = OffersService("http://127.0.0.1:9/api/v1", "unused")  # port 9 refuses connections
 # What an app can be told anew, because only extensions.init_app() looks at it. What is not in here makes a new app.
 CHANGEABLE = {

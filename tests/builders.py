@@ -17,6 +17,7 @@ from aggregator.auth import tokens_for
 from aggregator.clients.offer_rows import OfferRows
 from aggregator.clock import utcnow
 from aggregator.database import db, in_transaction, transaction
+from aggregator.extensions import webhook_box
 from aggregator.folding import folded
 from aggregator.models import (
     AlertKind,
@@ -155,8 +156,9 @@ def make_webhook(
     **fields: Any,
 ) -> UUID:
     """A webhook of a user, past all rules; fields are its columns."""
-    webhook = {"id": uuid4(), "secret": SECRET, "created_at": LONG_AGO, "updated_at": LONG_AGO} | fields
+    webhook = {"id": uuid4(), "created_at": LONG_AGO, "updated_at": LONG_AGO} | fields
     with app.app_context(), transaction():
+        webhook.setdefault("secret", webhook_box().seal(SECRET))
         db.session.add(Webhook(**webhook, user_id=user_id, url=url))
         db.session.flush()
         db.session.add_all([Subscription(webhook_id=webhook["id"], event=Event(event)) for event in events])

@@ -23,7 +23,7 @@ from aggregator.config import Settings
 from aggregator.models import Role
 from aggregator.sandbox import Sandbox
 from aggregator.services import passwords
-from tests.apps import CHANGEABLE, KeptApps, apps
+from tests.apps import CHANGEABLE, SECRET_KEY, KeptApps, apps
 from tests.builders import make_user, sign_in
 from tests.databases import BACKENDS, Cluster, Pristine, memory, migrate, remove_sqlite, sqlite_url
 from tests.pgbouncer import OPTIONS_IGNORED, PoolerUnavailable, pgbouncer
@@ -96,7 +96,9 @@ def make_app(
 
         def make_app(**settings: Any) -> Flask:
             one = hand_out if settings.keys() <= CHANGEABLE and not watched else make
-            return one(Settings(**{"database_url": database_url, "offers": service} | settings))
+            return one(
+                Settings(**{"database_url": database_url, "offers": service, "secret_key": SECRET_KEY} | settings)
+            )
 
         yield make_app
 

@@ -338,6 +338,12 @@ class TestProduction:
         for same in (GOOD["SECRET_KEY"], f" {GOOD['SECRET_KEY']}\n"):
             assert problems(**GOOD | {"JWT_SECRET_KEY": same}) == ["JWT_SECRET_KEY"]
 
+    def test_former_keys_come_between_commas_and_may_be_of_any_kind(self):
+        found = settings(**GOOD | {"SECRET_KEY_FALLBACKS": " short, with a blank ,,x\n"})
+
+        assert found.secret_key_fallbacks == ("short", "with a blank", "x")
+        assert "with a blank" not in repr(found)
+
     def test_a_line_end_that_comes_with_a_secret_does_not_belong_to_it(self):
         found = settings(**GOOD | {name: f"{GOOD[name]}\r\n" for name in ("SECRET_KEY", "JWT_SECRET_KEY")})
 

@@ -10,12 +10,24 @@ from sqlalchemy.exc import SQLAlchemyError
 from aggregator import probing
 from aggregator.api.parsing import Blueprint
 from aggregator.database import outages
-from aggregator.extensions import other_troubles, post, schema_is_current, schema_will_do, settings
+from aggregator.extensions import (
+    offers_box,
+    other_troubles,
+    post,
+    schema_is_current,
+    schema_will_do,
+    settings,
+    webhook_box,
+)
 from aggregator.schemas.ops import HealthSchema, ReadinessSchema, StatusQuerySchema, StatusSchema
-from aggregator.services import health, jobs
+from aggregator.services import health, jobs, stored_secrets
 from aggregator.troubles import Trouble
 
 NEWER_SCHEMA = "the schema is newer than this version"
+LOST_SECRETS = (
+    "webhooks whose secret cannot be read, because SECRET_KEY is another (put the former one into SECRET_KEY_FALLBACKS,"
+    " or have the secrets rotated)"
+)
 CACHED_SECONDS = 5.0  # /status looks at every feed, and anybody may ask for it
 
 blueprint = Blueprint("ops", __name__, description="Health.")
@@ -77,6 +89,11 @@ def _writing_trouble() -> Trouble | None:
     return trouble
 
 
+def _lost_secrets() -> list[str]:
+    lost = stored_secrets.unreadable_webhooks(webhook_box().prefixes)
+    return [f"{LOST_SECRETS}: {lost}"] if lost else []
+
+
 def _words(error: SQLAlchemyError) -> str:
     """What is wrong with the database, as the log has it."""
     return str(outages().note(error) or "database: it does not answer as it should; the log of the server says why.")
@@ -85,13 +102,14 @@ def _words(error: SQLAlchemyError) -> str:
 def _status() -> dict[str, Any]:
     try:
         offers = settings().offers
-        state = health.status(offers.fingerprint)
+        state = health.status(offers.fingerprint, offers_box().prefixes)
         if offers.access_token and not offers.refresh_token:
             state = replace(state, token="given")  # noqa: S106 - the word, not a token
         trouble = _writing_trouble() or probing.crowding()
         known = [str(trouble)] if trouble else outages().troubles()
         mails = jobs.problem_of_latest_run("send-mails")
         known += [] if schema_is_current(health.schema_revision()) else [NEWER_SCHEMA]
+        known += _lost_secrets()
         known += dict.fromkeys([*other_troubles(), *([post().trouble(mails)] if mails else [])])
     except SQLAlchemyError as error:
         return {"status": "down", "problems": [_words(error)]}

@@ -21,7 +21,7 @@ from aggregator.api.responses import (
 from aggregator.auth import principal
 from aggregator.clock import utcnow
 from aggregator.database import in_transaction
-from aggregator.extensions import webhook_rules
+from aggregator.extensions import webhook_box, webhook_rules
 from aggregator.schemas.webhooks import (
     DeliveriesQuerySchema,
     DeliverySchema,
@@ -59,9 +59,12 @@ class Webhooks(MethodView):
         What fails is sent again, after 5 s, 5 min, 30 min, 2 h, 5 h and 10 h, with the same `webhook-id`.
         """
         user_id = principal().user_id
-        webhook_id = in_transaction(lambda: webhooks.add(user_id, fields, webhook_rules(), utcnow()))
+        webhook_id, secret = in_transaction(
+            lambda: webhooks.add(user_id, fields, webhook_rules(), webhook_box(), utcnow())
+        )
         location = url_for("webhooks.Webhook", webhook_id=webhook_id)
-        return json_response(webhook_reads.find(user_id, webhook_id, True), 201, {"Location": location})
+        webhook = webhook_reads.find_with_secret(user_id, webhook_id, secret)
+        return json_response(webhook, 201, {"Location": location})
 
 
 @blueprint.route("/webhooks/<uuid:webhook_id>")
@@ -100,8 +103,8 @@ class WebhookRotateSecret(MethodView):
         For 24 hours messages are signed with both, the new one and the one that it replaces.
         """
         user_id = principal().user_id
-        in_transaction(lambda: webhooks.rotate_secret(user_id, webhook_id, utcnow()))
-        return json_response(webhook_reads.find(user_id, webhook_id, True))
+        secret = in_transaction(lambda: webhooks.rotate_secret(user_id, webhook_id, webhook_box(), utcnow()))
+        return json_response(webhook_reads.find_with_secret(user_id, webhook_id, secret))
 
 
 @blueprint.route("/webhooks/<uuid:webhook_id>/test")

@@ -72,6 +72,11 @@ def words(value: str) -> tuple[str, ...]:
     return tuple(value.replace(",", " ").split())
 
 
+def keys(value: str) -> tuple[str, ...]:
+    """A list of keys, between commas."""
+    return tuple(key for part in value.split(",") if (key := part.strip()))
+
+
 def each(read: Callable[[str], T]) -> Callable[[str], tuple[T, ...]]:
     """A list of words, each of which read takes."""
     return lambda value: tuple(read(word) for word in words(value))

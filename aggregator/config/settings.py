@@ -78,7 +78,14 @@ class Settings:
         readers.whole(1, 100), "How many connections each process keeps to PostgreSQL (2, and as many for reading).", 2
     )
     secret_key: str = made_secret(
-        "Signs what the pages keep in the browser: 32 random characters or more; in development one is made."
+        "Encrypts the secrets in the database and signs what the pages keep in the browser: 32 random characters or"
+        " more, the same for web, worker and commands; in development one is made."
+    )
+    secret_key_fallbacks: tuple[str, ...] = setting(
+        readers.keys,
+        "Former values of SECRET_KEY, between commas: what they encrypted and signed can still be read.",
+        (),
+        True,
     )
     jwt_secret_key: str = made_secret(
         "Signs the tokens of the API: 32 random characters or more, others than SECRET_KEY; in development one is made."

@@ -24,6 +24,7 @@ from aggregator.flows.claims import claim_name
 from aggregator.models import Channel
 from aggregator.models.types import TIMESTAMP_FORMAT
 from aggregator.outages import Outage
+from aggregator.secret_box import SecretBox
 from aggregator.services import outbox, webhook_deliveries
 from aggregator.services.outbox import Claimed
 from aggregator.services.webhook_deliveries import Outcome, Target
@@ -40,6 +41,8 @@ MAX_WAITING = 256
 WAIT_SECONDS = 60.0  # with time left to be sent before the claim runs out
 CLAIM_AGAIN_SECONDS = 0.5
 WRITTEN_AT_ONCE = 20
+# For the webhook's user, who can do that; the operator can bring the former key back.
+UNREADABLE = "the secret of this webhook cannot be read: rotate it (POST /api/v1/webhooks/{id}/rotate-secret)"
 STOP_SECONDS = 5.0  # for what is under way when the worker is told to stop
 
 log = structlog.get_logger(__name__)
@@ -47,10 +50,11 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class WebhookSettings:
-    """Where webhooks may be sent, and over what."""
+    """Where webhooks may be sent, over what, and what their secrets are encrypted with."""
 
     rules: AddressRules
     requests: ManyRequests
+    box: SecretBox
     outages: dict[UUID, Outage] = field(default_factory=dict)  # by webhook
 
 
@@ -132,7 +136,7 @@ class Sending:
             return False
         self.alive()
         busy = {work.target.webhook_id for work in self.waiting}
-        claimed = in_transaction(lambda: _claim(busy))
+        claimed = in_transaction(lambda: _claim(busy, self.settings.box))
         if not claimed:
             self.empty_at = monotonic()
             return False
@@ -153,8 +157,14 @@ class Sending:
         return [w for w in self.waiting if w.target.webhook_id in self.slow and w.place > WAITING_OF_SLOW]
 
     def _request(self, work: Work) -> Request | None:
-        """What to send; None where nothing may be sent there, whatever was allowed when the webhook was made."""
+        """What to send; None where nothing may be sent there, whatever was allowed when the webhook was made.
+
+        Nor is anything sent that cannot be signed: it is tried again, by when the secret may have been rotated.
+        """
         delivery, target = work.delivery, work.target
+        if not target.secrets:
+            self.outcomes.append(Outcome(delivery, target.url, error=UNREADABLE))
+            return None
         try:
             url = self.settings.rules.checked(target.url)
         except ValueError:
@@ -232,10 +242,10 @@ class Sending:
             self.waiting = deque(work for work in self.waiting if work not in works)
 
 
-def _claim(busy: set[UUID]) -> list[Work]:
+def _claim(busy: set[UUID], box: SecretBox) -> list[Work]:
     claimed = outbox.claim_due(claim_name(), Channel.WEBHOOK, CLAIMED_AT_ONCE, busy)
     ids = {delivery.webhook_id for delivery in claimed if delivery.webhook_id}
-    targets = webhook_deliveries.targets(ids, utcnow()) if ids else {}
+    targets = webhook_deliveries.targets(ids, utcnow(), box) if ids else {}
     # Where there is no target, the webhook has been deleted a moment ago, and its deliveries with it.
     return [Work(d, targets[d.webhook_id]) for d in claimed if d.webhook_id in targets]
 

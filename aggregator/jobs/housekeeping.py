@@ -2,12 +2,24 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from uuid import UUID
 
 from aggregator.clock import utcnow
 from aggregator.database import in_transaction
-from aggregator.extensions import gallery
+from aggregator.extensions import gallery, offers_box, webhook_box
 from aggregator.jobs.run import Run, Summary
-from aggregator.services import changes, idempotency, images, jobs, limits, outbox, sign_ins, sort_keys, webhooks
+from aggregator.services import (
+    changes,
+    idempotency,
+    images,
+    jobs,
+    limits,
+    outbox,
+    sign_ins,
+    sort_keys,
+    stored_secrets,
+    webhooks,
+)
 
 CLEAN_UP = "clean-up"
 CLEAN_UP_SECONDS = 3600.0
@@ -23,7 +35,7 @@ def clean_up(run: Run) -> Summary:
     """Forget old keys, deliveries, deleted webhooks, needless changes, runs, limits, sign-ins and lost workers.
 
     And the images of deleted products, and what lies in their store that no image speaks of. Keys that another version
-    has left out of date are mended.
+    has left out of date are mended, and secrets encrypted that it has stored as they are.
     """
     return {
         "idempotency_keys": _all(run, idempotency.expire),
@@ -36,8 +48,22 @@ def clean_up(run: Run) -> Summary:
         "images": _all(run, images.expire),
         "lost_image_files": gallery().sweep(run.stop, run.alive),
         "sort_keys": _all(run, sort_keys.mend),
+        "encrypted": encrypt_secrets(run),
         "workers": in_transaction(lambda: jobs.forget_lost_workers(LOST_WORKER_SECONDS)),
     }
+
+
+def encrypt_secrets(run: Run) -> int:
+    """Encrypt all stored secrets with the current key that are not, as far as they can be read, and count them."""
+    last: UUID | None = None
+    total = in_transaction(lambda: stored_secrets.renew_token(offers_box()))
+    while not run.stop.is_set():
+        last, renewed = in_transaction(lambda after=last: stored_secrets.renew_webhooks(webhook_box(), after))  # type: ignore[misc]
+        total += renewed
+        run.alive()
+        if last is None:
+            break
+    return total
 
 
 def _all(run: Run, expire: Callable[[datetime], int]) -> int:

@@ -21,7 +21,7 @@ class Access(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     fingerprint: Mapped[str | None] = mapped_column(sa.String(12))  # of the credential that got the token
-    token: Mapped[str | None] = mapped_column(sa.Text)
+    token: Mapped[str | None] = mapped_column(sa.Text)  # encrypted, as secret_box.py has it
     obtained_at: Mapped[datetime | None]
     expires_at: Mapped[datetime | None]  # null: never
     in_doubt: Mapped[bool] = mapped_column(default=False)  # refused by a call, though it should be valid

@@ -11,6 +11,8 @@ from aggregator.models.base import Base, no_longer_than
 from aggregator.models.types import choice
 
 URL_LENGTH = 2_000
+# SQLite minds no length, and would have to copy the table to change it.
+SECRET = sa.String(100).with_variant(sa.Text(), "postgresql")
 _PENDING = sa.text("status = 'pending'")
 
 
@@ -59,9 +61,10 @@ class Webhook(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
     user_id: Mapped[UUID] = mapped_column(sa.ForeignKey("users.id"), index=True)
     url: Mapped[str] = mapped_column(sa.String(URL_LENGTH))
-    secret: Mapped[str] = mapped_column(sa.String(100))
+    # Encrypted, as secret_box.py has it.
+    secret: Mapped[str] = mapped_column(SECRET)
     # The secret before the last rotation: until then what is sent is signed with both.
-    old_secret: Mapped[str | None] = mapped_column(sa.String(100))
+    old_secret: Mapped[str | None] = mapped_column(SECRET)
     old_secret_until: Mapped[datetime | None]
     enabled: Mapped[bool] = mapped_column(default=True)
     disabled_reason: Mapped[str | None] = mapped_column(sa.Text)

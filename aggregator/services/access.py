@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from aggregator.clients.offers import MAX_RETRY_AFTER, AccessToken
 from aggregator.database import db
 from aggregator.models import Access, Circuit, Endpoint
+from aggregator.secret_box import SecretBox
 from aggregator.sql import is_past, now_plus
 
 LEASE_SECONDS = 15.0  # longer than a call to /auth may take
@@ -35,8 +36,11 @@ class Blame:
     reason: str
 
 
-def stored_token(fingerprint: str) -> AccessToken | None:
-    """The token in the row, where it belongs to the account of fingerprint and has not expired."""
+def stored_token(fingerprint: str, box: SecretBox) -> AccessToken | None:
+    """The token in the row, where it belongs to the account of fingerprint and has not expired.
+
+    UnreadableSecret where its key is not given any more.
+    """
     row = db.session.execute(
         sa.select(Access.token, Access.expires_at).where(
             Access.fingerprint == fingerprint,
@@ -46,7 +50,7 @@ def stored_token(fingerprint: str) -> AccessToken | None:
             sa.or_(Access.expires_at.is_(None), Access.expires_at > now_plus(0)),
         )
     ).first()
-    return AccessToken(row.token, row.expires_at) if row else None
+    return AccessToken(box.open(row.token), row.expires_at) if row else None
 
 
 def take_lease(holder: str) -> bool:
@@ -64,18 +68,21 @@ def give_back_lease(holder: str) -> None:
     db.session.execute(sa.update(Access).where(Access.leased_by == holder).values(leased_by=None, leased_until=None))
 
 
-def store_token(fingerprint: str, token: AccessToken) -> None:
+def store_token(fingerprint: str, token: AccessToken, box: SecretBox) -> None:
     """Make token the one that all processes use."""
-    values = {"fingerprint": fingerprint, "token": token.value, "expires_at": token.expires_at}
+    values = {"fingerprint": fingerprint, "token": box.seal(token.value), "expires_at": token.expires_at}
     db.session.execute(sa.update(Access).values(**values, obtained_at=now_plus(0), in_doubt=False))
 
 
-def prolong_token(fingerprint: str, seconds: float) -> AccessToken | None:
+def prolong_token(fingerprint: str, seconds: float, box: SecretBox) -> AccessToken | None:
     """The stored token, expired or in doubt, made good for some seconds at least.
 
     When the service says that a token is still valid, it is this one: our clock is ahead of the service's, or
-    a call was refused by mistake.
+    a call was refused by mistake. One that cannot be read is as good as none.
     """
+    stored = _locked()
+    if stored is None or not box.can_open(stored):
+        return None
     lasts = sa.and_(_is_dated(), Access.expires_at > now_plus(seconds))
     expires_at = sa.case((lasts, Access.expires_at), else_=now_plus(seconds))
     obtained_at = sa.case((_is_dated(), Access.obtained_at), else_=now_plus(0))
@@ -83,9 +90,9 @@ def prolong_token(fingerprint: str, seconds: float) -> AccessToken | None:
         sa.update(Access)
         .where(Access.fingerprint == fingerprint, Access.token.is_not(None))
         .values(expires_at=expires_at, obtained_at=obtained_at, in_doubt=False)
-        .returning(Access.token, Access.expires_at)
+        .returning(Access.expires_at)
     ).first()
-    return AccessToken(row.token, row.expires_at) if row else None
+    return AccessToken(box.open(stored), row.expires_at) if row else None
 
 
 def _is_dated() -> sa.ColumnElement[bool]:
@@ -93,14 +100,29 @@ def _is_dated() -> sa.ColumnElement[bool]:
     return sa.or_(Access.obtained_at.is_(None), Access.obtained_at <= now_plus(0))
 
 
-def drop_token(useless: str) -> None:
+def drop_token(useless: str, box: SecretBox) -> None:
     """Forget a token that does not work, though the service holds one for valid: it is another that we lost."""
-    db.session.execute(sa.update(Access).where(Access.token == useless).values(token=None, expires_at=None))
+    if _is_stored(useless, box):
+        db.session.execute(sa.update(Access).values(token=None, expires_at=None))
 
 
-def doubt_token(rejected: str) -> None:
+def doubt_token(rejected: str, box: SecretBox) -> None:
     """Have the token that was refused replaced, unless another process has done so already."""
-    db.session.execute(sa.update(Access).where(Access.token == rejected).values(in_doubt=True))
+    if _is_stored(rejected, box):
+        db.session.execute(sa.update(Access).values(in_doubt=True))
+
+
+def _is_stored(token: str, box: SecretBox) -> bool:
+    """Whether this is the token in the row, which stays the one until the transaction ends.
+
+    SQL cannot say so: encrypted twice, a token becomes two texts.
+    """
+    stored = _locked()
+    return stored is not None and box.can_open(stored) and box.open(stored) == token
+
+
+def _locked() -> str | None:
+    return db.session.scalar(sa.select(Access.token).with_for_update())
 
 
 def pauses() -> dict[Endpoint, Pause]:

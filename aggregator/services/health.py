@@ -12,6 +12,7 @@ from aggregator.models.types import TIMESTAMP_FORMAT
 from aggregator.reading import read
 from aggregator.services.access import is_open
 from aggregator.services.jobs import AT_ONCE_SECONDS, is_heard_of
+from aggregator.services.stored_secrets import is_unreadable
 from aggregator.sql import Select, json_time, now_plus
 
 LATE_PENDING_SECONDS = 900.0
@@ -75,9 +76,12 @@ def paused_calls() -> dict[str, str]:
     return {endpoint: reason or "" for endpoint, reason in read(_pauses)}
 
 
-def status(fingerprint: str) -> Status:
-    """The state of everything, of this moment; of the token, where the account is that of fingerprint."""
-    (row,) = read(_status, fingerprint=fingerprint)
+def status(fingerprint: str, prefixes: tuple[str, ...]) -> Status:
+    """The state of everything, of this moment; of the token, where the account is that of fingerprint.
+
+    A token that is encrypted and begins with none of the prefixes cannot be read, and is missing.
+    """
+    (row,) = read(_status, prefixes, fingerprint=fingerprint)
     now = _moment(row.now)
     CLOCK.follow(now.replace(tzinfo=UTC))
     latest = max((_moment(text) for text in (row.latest_sync, row.heartbeat) if text), default=now)
@@ -131,7 +135,7 @@ def _pauses() -> Select:
     return sa.select(Circuit.endpoint, Circuit.reason).where(is_open())
 
 
-def _status() -> Select:
+def _status(prefixes: tuple[str, ...]) -> Select:
     def feeds(value: sa.ColumnElement[Any], *conditions: sa.ColumnElement[bool]) -> sa.ScalarSelect[Any]:
         return sa.select(value).select_from(Feed).where(*conditions).scalar_subquery()
 
@@ -141,6 +145,7 @@ def _status() -> Select:
     fingerprint = sa.bindparam("fingerprint", type_=sa.String)
     token = sa.case(
         (sa.or_(Access.token.is_(None), Access.in_doubt, Access.fingerprint != fingerprint), "missing"),
+        (is_unreadable(Access.token, prefixes), "missing"),
         (sa.or_(Access.expires_at.is_(None), Access.expires_at > now_plus(0)), "valid"),
         else_="expired",
     )

@@ -12,6 +12,7 @@ from aggregator.clients.webhooks import MAX_RETRY_AFTER
 from aggregator.database import db
 from aggregator.models import User, Webhook
 from aggregator.models.types import UTCDateTime
+from aggregator.secret_box import SecretBox, UnreadableSecret
 from aggregator.services import outbox
 from aggregator.services.outbox import Claimed
 from aggregator.services.webhooks import DISABLED, end_pending
@@ -25,7 +26,8 @@ NOBODYS = "user inactive"
 
 @dataclass(frozen=True)
 class Target:
-    """Where to send, and with which secrets to sign; refusal says why nothing is to be sent there."""
+    """Where to send, and with which secrets to sign, none where it cannot be read; refusal says why nothing is to be
+    sent there."""
 
     webhook_id: UUID
     url: str
@@ -48,7 +50,7 @@ class Outcome:
     retry_after: float | None = None  # seconds for which the receiver asks to be left alone
 
 
-def targets(webhook_ids: Collection[UUID], now: datetime) -> dict[UUID, Target]:
+def targets(webhook_ids: Collection[UUID], now: datetime, box: SecretBox) -> dict[UUID, Target]:
     """Where the deliveries of these webhooks go."""
     rows = db.session.execute(
         sa.select(
@@ -68,12 +70,21 @@ def targets(webhook_ids: Collection[UUID], now: datetime) -> dict[UUID, Target]:
     )
     found = {}
     for id, url, secret, old, old_until, failing_since, enabled, active, paused_until, clock in rows:
-        secrets = (secret, old) if old and old_until and old_until > now else (secret,)
+        secrets = _opened(box, secret, old if old_until and old_until > now else None)
         refusal = (DISABLED if not enabled else None) or (NOBODYS if not active else None)
         pause = max((paused_until - clock).total_seconds(), 0.0) if paused_until else 0.0
         pause = 0.0 if pause > MAX_RETRY_AFTER else pause  # it was set before the clock went back
         found[id] = Target(id, url, secrets, failing_since is not None, refusal, pause)
     return found
+
+
+def _opened(box: SecretBox, secret: str, old: str | None) -> tuple[str, ...]:
+    """The secrets to sign with: none where the current one cannot be read."""
+    try:
+        current = box.open(secret)
+    except UnreadableSecret:
+        return ()
+    return (current, box.open(old)) if old and box.can_open(old) else (current,)
 
 
 def note(outcomes: Sequence[Outcome], now: datetime) -> list[tuple[UUID, str]]:

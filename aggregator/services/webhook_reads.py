@@ -1,5 +1,6 @@
 """Webhooks and what was sent to them, as their users read it."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
@@ -26,8 +27,8 @@ from aggregator.sql import (
 )
 
 
-def webhook_json(with_secret: bool = False) -> json_object:
-    """A webhook as JSON; its secret is told only where it is new."""
+def webhook_json() -> json_object:
+    """A webhook as JSON, without its secret."""
     return json_object(
         {
             "id": Webhook.id,
@@ -41,7 +42,6 @@ def webhook_json(with_secret: bool = False) -> json_object:
             "created_at": json_time(Webhook.created_at),
             "updated_at": json_time(Webhook.updated_at),
         }
-        | ({"secret": Webhook.secret} if with_secret else {})
     )
 
 
@@ -104,16 +104,21 @@ def page(user_id: UUID, filters: Mapping[str, Any], **position: Any) -> Page:
     return listing.page(WEBHOOKS, {**filters, "user_id": str(user_id)}, **position)
 
 
-def find(user_id: UUID, webhook_id: UUID, with_secret: bool = False) -> str:
+def find(user_id: UUID, webhook_id: UUID) -> str:
     """A webhook of a user. NotFound where they have none of that id."""
-    rows = read(_webhook, with_secret, user=str(user_id), id=str(webhook_id))
+    rows = read(_webhook, user=str(user_id), id=str(webhook_id))
     if not rows:
         raise NotFound("There is no such webhook.")
     return str(rows[0][0])
 
 
-def _webhook(with_secret: bool) -> Select:
-    return sa.select(sa.cast(webhook_json(with_secret), sa.Text)).where(
+def find_with_secret(user_id: UUID, webhook_id: UUID, secret: str) -> str:
+    """The same with its secret, which is new and plain here only: the database has it encrypted."""
+    return json.dumps(json.loads(find(user_id, webhook_id)) | {"secret": secret})
+
+
+def _webhook() -> Select:
+    return sa.select(sa.cast(webhook_json(), sa.Text)).where(
         Webhook.id == id_parameter("id"), Webhook.user_id == id_parameter("user"), is_there()
     )
 

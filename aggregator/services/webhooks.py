@@ -16,6 +16,7 @@ from aggregator.errors import LastTestPending, LimitReached, NotFound, WebhookDi
 from aggregator.models import Channel, Delivery, DeliveryStatus, Event, Subscription, User, Webhook
 from aggregator.models.outbox import URL_LENGTH
 from aggregator.models.types import GUID
+from aggregator.secret_box import SecretBox
 from aggregator.services import accounts, outbox
 from aggregator.services.outbox import Message
 from aggregator.sql import Rows
@@ -29,24 +30,27 @@ DISABLED = "disabled"
 Told = tuple[str, Mapping[str, Any]]  # a key, and the data
 
 
-def add(user_id: UUID, fields: Mapping[str, Any], rules: AddressRules, now: datetime) -> UUID:
-    """A new webhook of a user. Conflict where they have as many as they may have."""
+def add(
+    user_id: UUID, fields: Mapping[str, Any], rules: AddressRules, box: SecretBox, now: datetime
+) -> tuple[UUID, str]:
+    """A new webhook of a user, and its secret. Conflict where they have as many as they may have."""
     accounts.get(user_id)  # locks: two requests at once must not both find room for one
     count = db.session.scalar(sa.select(sa.func.count()).where(Webhook.user_id == user_id, is_there()))
     if count is not None and count >= MAX_WEBHOOKS:
         raise LimitReached(f"You have {MAX_WEBHOOKS} webhooks already; delete one first.")
+    secret = _new_secret()
     webhook = Webhook(
         id=uuid4(),
         user_id=user_id,
         url=_checked(fields["url"], rules),
-        secret=_new_secret(),
+        secret=box.seal(secret),
         created_at=now,
         updated_at=now,
     )
     db.session.add(webhook)
     db.session.flush()
     _subscribe(webhook.id, fields["events"])
-    return webhook.id
+    return webhook.id, secret
 
 
 def change(user_id: UUID, webhook_id: UUID, fields: Mapping[str, Any], rules: AddressRules, now: datetime) -> None:
@@ -94,12 +98,17 @@ def expire(_: datetime) -> int:
     return len(db.session.execute(sa.delete(Webhook).where(Webhook.id.in_(some)).returning(Webhook.id)).all())
 
 
-def rotate_secret(user_id: UUID, webhook_id: UUID, now: datetime) -> None:
-    """Give a webhook another secret; for a day what is sent is signed with the one before, too."""
+def rotate_secret(user_id: UUID, webhook_id: UUID, box: SecretBox, now: datetime) -> str:
+    """Give a webhook another secret; for a day what is sent is signed with the one before, too, if it can be read."""
     webhook = _get(user_id, webhook_id)
-    webhook.old_secret, webhook.old_secret_until = webhook.secret, now + OLD_SECRET_LASTS
-    webhook.secret, webhook.updated_at = _new_secret(), now
+    if box.can_open(webhook.secret):
+        webhook.old_secret, webhook.old_secret_until = box.renewed(webhook.secret), now + OLD_SECRET_LASTS
+    else:
+        webhook.old_secret, webhook.old_secret_until = None, None
+    secret = _new_secret()
+    webhook.secret, webhook.updated_at = box.seal(secret), now
     db.session.flush()
+    return secret
 
 
 def send_test(user_id: UUID, webhook_id: UUID, now: datetime) -> UUID:

@@ -42,6 +42,12 @@ def the_webhook(app) -> Webhook:
     return webhook
 
 
+def the_secrets(app) -> tuple[str, str | None]:
+    """The secrets of the only webhook, decrypted: the current one and the one before."""
+    webhook, box = the_webhook(app), app.extensions["webhooks"].box
+    return box.open(webhook.secret), webhook.old_secret and box.open(webhook.old_secret)
+
+
 def key_of(secret: str) -> bytes:
     prefix, _, key = secret.partition("_")
     assert prefix == "whsec"
@@ -64,7 +70,7 @@ class TestCreation:
         assert (webhook["enabled"], webhook["disabled_reason"], webhook["failing_since"]) == (True, None, None)
         assert abs(moment(webhook["created_at"]) - utcnow()) < timedelta(seconds=5)
         assert len(key_of(webhook["secret"])) == 32
-        assert webhook["secret"] == the_webhook(app).secret
+        assert webhook["secret"] == the_secrets(app)[0]
 
     def test_tells_the_secret_never_again(self, client):
         secret = create(client).json["secret"]
@@ -285,15 +291,14 @@ class TestSecrets:
         assert rotated.json["secret"] != created["secret"]
         left = moment(rotated.json["old_secret_until"]) - utcnow()
         assert timedelta(hours=23, minutes=59) < left <= timedelta(hours=24)
-        webhook = the_webhook(app)
-        assert (webhook.secret, webhook.old_secret) == (rotated.json["secret"], created["secret"])
+        assert the_secrets(app) == (rotated.json["secret"], created["secret"])
 
     def test_a_second_rotation_forgets_the_first_secret(self, app, client):
         created = create(client).json
         path = f"/api/v1/webhooks/{created['id']}/rotate-secret"
         second, third = client.post(path).json["secret"], client.post(path).json["secret"]
 
-        assert (the_webhook(app).secret, the_webhook(app).old_secret) == (third, second)
+        assert the_secrets(app) == (third, second)
 
     def test_are_in_no_log_line(self, app, client, caplog):
         created = create(client).json

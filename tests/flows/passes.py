@@ -104,7 +104,7 @@ def token_source(app: Flask, holder: str = "tester", patience: float = 2.0) -> T
     """A way to the token that a process of that name has."""
     with app.app_context():
         source = tokens()
-    return TokenSource(source.service, source.send, holder, patience)
+    return TokenSource(source.service, source.send, holder, source.box, patience)
 
 
 def make_due(app: Flask, *where: object) -> None:
@@ -125,6 +125,12 @@ def circuits(app: Flask) -> dict[Endpoint, tuple[int, str | None]]:
 def the_access(app: Flask) -> Access:
     (row,) = stored(app, Access)
     return row
+
+
+def the_token(app: Flask) -> str | None:
+    """The access token in the database, decrypted."""
+    token = the_access(app).token
+    return token and app.extensions["offers_box"].open(token)
 
 
 def feeds(app: Flask) -> dict[str, Feed]:

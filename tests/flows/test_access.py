@@ -31,6 +31,7 @@ from tests.flows.passes import (
     statuses,
     sync,
     the_access,
+    the_token,
     token_source,
 )
 
@@ -51,7 +52,8 @@ def pause_of(app: Flask, endpoint: Endpoint) -> float:
 
 
 def health_of(app: Flask) -> tuple[str, dict[str, str]]:
-    state = in_context(app, health.status, app.extensions["settings"].offers.fingerprint)
+    prefixes = app.extensions["offers_box"].prefixes
+    state = in_context(app, health.status, app.extensions["settings"].offers.fingerprint, prefixes)
     return state.token, state.paused_calls
 
 
@@ -61,7 +63,7 @@ class TestAColdStart:
         token = token_of(app)
 
         row = the_access(app)
-        assert (row.token, row.fingerprint, row.expires_at) == (token.value, service.fingerprint, token.expires_at)
+        assert (the_token(app), row.fingerprint, row.expires_at) == (token.value, service.fingerprint, token.expires_at)
         assert timedelta(seconds=299) < row.expires_at - before < timedelta(seconds=302)
         assert (row.leased_by, row.leased_until) == (None, None)
         assert [token_of(app) for _ in range(3)] == [token] * 3
@@ -94,7 +96,7 @@ class TestAColdStart:
             access.take_lease("a dead process")
         edit(app, Access, leased_until=LONG_AGO)
 
-        assert token_of(app).value == the_access(app).token
+        assert token_of(app).value == the_token(app)
         assert the_access(app).leased_by is None
         assert statuses(sandbox, "auth") == [201]
 
@@ -117,7 +119,7 @@ class TestAColdStart:
                 token_of(app)
             time.sleep(1.0)
             end_pauses(app)
-            assert token_of(app).value == the_access(app).token
+            assert token_of(app).value == the_token(app)
             assert statuses(sandbox, "auth") == [201, 400, 201]
             assert circuits(app) == {}
 
@@ -129,7 +131,7 @@ class TestAColdStart:
             raise SystemExit
 
         with pytest.raises(SystemExit):
-            in_context(app, TokenSource(service, send_and_die, "victim").token)
+            in_context(app, TokenSource(service, send_and_die, "victim", app.extensions["offers_box"]).token)
         assert the_access(app).leased_by == "victim"
         edit(app, Access, leased_until=LONG_AGO)
 
@@ -167,7 +169,7 @@ class TestExpiry:
 
         token = token_of(other)
         row = the_access(app)
-        assert (row.token, row.fingerprint) == (token.value, other.extensions["settings"].offers.fingerprint)
+        assert (the_token(app), row.fingerprint) == (token.value, other.extensions["settings"].offers.fingerprint)
         assert statuses(sandbox, "auth") == [201, 201]
 
 
@@ -188,7 +190,7 @@ class TestATokenThatIsHeldElsewhere:
         sandbox.expire_token()
         end_pauses(app)
 
-        assert token_of(app).value == the_access(app).token
+        assert token_of(app).value == the_token(app)
         assert health_of(app) == ("valid", {})
 
 
@@ -254,7 +256,7 @@ class TestRefusedCredentials:
         end_pauses(app)
         sandbox._service.refresh_token = "wrong"
 
-        assert token_of(app).value == the_access(app).token
+        assert token_of(app).value == the_token(app)
         assert circuits(app) == {}
 
 
@@ -321,7 +323,7 @@ class TestAServiceThatFails:
         sandbox.faults = []
         end_pauses(app)
 
-        assert token_of(app).value == the_access(app).token
+        assert token_of(app).value == the_token(app)
         assert circuits(app) == {}
 
 
@@ -340,7 +342,7 @@ class TestTheFirstGeneration:
         token = token_of(app)
 
         assert token.expires_at is None
-        assert (the_access(app).token, the_access(app).expires_at) == (token.value, None)
+        assert (the_token(app), the_access(app).expires_at) == (token.value, None)
         assert [token_of(app, f"process {n}") for n in range(3)] == [token] * 3
         assert statuses(first_generation, "auth") == [201]
         assert health_of(app) == ("valid", {})
@@ -351,7 +353,7 @@ class TestTheFirstGeneration:
         with pytest.raises(TokenRefused):
             in_context(app, token_source(app).replacement, token)
 
-        assert the_access(app).token == token.value
+        assert the_token(app) == token.value
         assert statuses(first_generation, "auth") == [201]
         assert health_of(app) == ("valid", {"auth": "the access token is refused"})
 

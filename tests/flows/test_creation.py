@@ -34,7 +34,7 @@ from tests.flows.passes import (
     make_due,
     settle,
     statuses,
-    the_access,
+    the_token,
 )
 
 KEY = RequestKey("everybody", "key-1", "digest")
@@ -232,13 +232,13 @@ class TestAServiceThatFails:
 
     def test_that_refuses_one_product_by_mistake_costs_nobody_the_token(self, app, sandbox):
         create(app, "First")
-        token = the_access(app).token
+        token = the_token(app)
         sandbox.faults = ["401@register"]
         create(app, "Second")
         sandbox.faults = []
         create(app, "Third")
 
-        assert the_access(app).token == token
+        assert the_token(app) == token
         assert [feed.status for feed in stored(app, Feed)].count(Registration.REGISTERED) == 2
         assert circuits(app) == {}
 

@@ -42,7 +42,7 @@ from tests.flows.passes import (
     statuses,
     stop_when,
     sync,
-    the_access,
+    the_token,
 )
 
 NEW = {"status": "pending", "registered_at": None, "registered_with": None, "attempts": 0}
@@ -669,13 +669,13 @@ class TestTheToken:
     def test_that_one_product_only_is_refused_with_is_not_replaced_time_and_again(self, app, sandbox):
         ids, hit = ids_hit("401:0.1@offers", "offers", hit=1, spared=9)
         synced_products(app, ids)
-        token = the_access(app).token
+        token = the_token(app)
         sandbox.faults = ["401:0.1@offers"]
         for _ in range(3):
             make_due(app)
             assert sync(app)["synced"] == 9
 
-        assert the_access(app).token == token
+        assert the_token(app) == token
         assert circuits(app) == {}
         assert feeds(app)[hit[0]].failures == 3
 

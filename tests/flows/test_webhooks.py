@@ -18,7 +18,7 @@ from standardwebhooks import WebhookVerificationError
 from aggregator.clients.addresses import AddressRules
 from aggregator.clock import utcnow
 from aggregator.database import in_transaction
-from aggregator.extensions import webhook_settings
+from aggregator.extensions import webhook_box, webhook_settings
 from aggregator.flows import webhooks as flow
 from aggregator.flows.webhooks import CLAIMED_AT_ONCE, SHARE, Sending
 from aggregator.models import Delivery, DeliveryStatus, User, Webhook
@@ -119,8 +119,8 @@ class TestAMessage:
         with wire(OK) as server:
             webhook_id = make_webhook(app, user_id, server.url)
             with app.app_context():
-                in_transaction(lambda: webhooks.rotate_secret(user_id, webhook_id, utcnow()))
-            new = the_webhook(app).secret
+                box = webhook_box()
+                new = in_transaction(lambda: webhooks.rotate_secret(user_id, webhook_id, box, utcnow()))
             make_delivery(app, webhook_id)
             deliver(app)
             assert verified(server.heard[0], SECRET) == verified(server.heard[0], new)

@@ -18,12 +18,16 @@ from sqlalchemy.engine import Connection, Engine
 
 from aggregator.app import MIGRATIONS
 from aggregator.config import Settings
+from aggregator.extensions import offers_box, webhook_box
 from aggregator.folding import sort_key
-from aggregator.models import Base, Product, SearchWord, StockMovement
+from aggregator.models import Access, Base, Product, SearchWord, StockMovement, Webhook
+from aggregator.secret_box import Purpose, SecretBox
 from tests.apps import NO_SERVICE, apps
+from tests.builders import edit, make_user, make_webhook
 from tests.databases import migrate
 
 BEFORE_THE_LEDGER = "342b0f5f7e81"
+ENCRYPTION = "a7d15e83c4b9"
 BEFORE_KEYS = "3d90c2f7a6e1"  # the columns are there, and nothing in them
 
 
@@ -189,3 +193,33 @@ def test_what_was_in_stock_before_there_was_a_ledger_is_explained_by_it(empty_en
     with empty_engine.connect() as connection:
         movements = connection.execute(sa.select(StockMovement.product_id, StockMovement.kind, StockMovement.quantity))
         assert [(str(id), kind, quantity) for id, kind, quantity in movements] == [(product["id"], "initial", 7)]
+
+
+def test_secrets_of_webhooks_are_plain_again_on_the_way_down_and_those_that_are_lost_disable_theirs(empty_engine):
+    plain = {"kept": f"whsec_{'a2VwdA==':a<44}", "lost": f"whsec_{'bG9zdA==':a<44}"}
+    before = ScriptDirectory(str(MIGRATIONS)).get_revision(ENCRYPTION).down_revision
+    with apps() as start:
+        app = start(Settings(empty_engine.url, NO_SERVICE, secret_key="one"))
+        with app.app_context():
+            flask_migrate.upgrade(str(MIGRATIONS))
+            boxes = {"kept": webhook_box(), "lost": SecretBox(["another"], Purpose.WEBHOOKS)}
+            token = offers_box().seal("t0k3n")
+        for name, box in boxes.items():
+            secrets = {"secret": box.seal(plain[name]), "old_secret": box.seal(plain[name])}
+            make_webhook(app, make_user(app), f"https://{name}.example", **secrets)
+        edit(app, Access, token=token)
+        with app.app_context():
+            flask_migrate.downgrade(str(MIGRATIONS), before)
+
+        with empty_engine.connect() as connection:
+            rows = connection.execute(sa.select(Webhook.url, Webhook.secret, Webhook.old_secret, Webhook.enabled)).all()
+            assert connection.scalar(sa.select(Access.token)) == "t0k3n"
+        found = {url: (secret, old, enabled) for url, secret, old, enabled in rows}
+        assert found["https://kept.example"] == (plain["kept"], plain["kept"], True)
+        unknown, old, enabled = found["https://lost.example"]
+        assert (unknown[:6], len(unknown), unknown != plain["lost"], old, enabled) == ("whsec_", 50, True, None, False)
+
+        with app.app_context():
+            flask_migrate.upgrade(str(MIGRATIONS))
+        with empty_engine.connect() as connection:
+            assert plain["kept"] in connection.scalars(sa.select(Webhook.secret)).all()

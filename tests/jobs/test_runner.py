@@ -39,7 +39,7 @@ from tests.flows.passes import hasty
 NOTHING_OLD = dict.fromkeys(
     (
         *("idempotency_keys", "deliveries", "webhooks", "changes", "job_runs", "rate_limits", "sign_ins"),
-        *("images", "lost_image_files", "sort_keys", "workers"),
+        *("images", "lost_image_files", "sort_keys", "encrypted", "workers"),
     ),
     0,
 )

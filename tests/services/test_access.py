@@ -7,6 +7,7 @@ import pytest
 from aggregator.clients.offers import AccessToken
 from aggregator.clock import utcnow
 from aggregator.database import transaction
+from aggregator.extensions import offers_box
 from aggregator.models import Access, Circuit, Endpoint
 from aggregator.services import access
 from tests.builders import edit, stored
@@ -22,7 +23,7 @@ def token() -> AccessToken:
 
 def stored_token(fingerprint: str = US) -> AccessToken | None:
     with transaction():
-        return access.stored_token(fingerprint)
+        return access.stored_token(fingerprint, offers_box())
 
 
 def circuit(app, endpoint: Endpoint) -> Circuit:
@@ -36,55 +37,55 @@ class TestToken:
 
     def test_all_processes_see_the_stored_one(self, token):
         with transaction():
-            access.store_token(US, token)
+            access.store_token(US, token, offers_box())
 
         assert stored_token() == token
 
     def test_that_of_another_account_is_not_ours(self, token):
         with transaction():
-            access.store_token(OTHERS, token)
+            access.store_token(OTHERS, token, offers_box())
 
         assert stored_token() is None
 
     def test_one_that_has_expired_is_none(self, app, token):
         with transaction():
-            access.store_token(US, token)
+            access.store_token(US, token, offers_box())
         edit(app, Access, expires_at=utcnow() - timedelta(seconds=1))
 
         assert stored_token() is None
 
     def test_one_without_an_end_is_good_for_ever(self):
         with transaction():
-            access.store_token(US, AccessToken("t0k3n", None))
+            access.store_token(US, AccessToken("t0k3n", None), offers_box())
 
         assert stored_token() == AccessToken("t0k3n", None)
 
     def test_only_the_one_that_was_refused_is_in_doubt(self, token):
         with transaction():
-            access.store_token(US, token)
-            access.doubt_token("an older one")
+            access.store_token(US, token, offers_box())
+            access.doubt_token("an older one", offers_box())
         assert stored_token() == token
 
         with transaction():
-            access.doubt_token(token.value)
+            access.doubt_token(token.value, offers_box())
         assert stored_token() is None
 
     def test_one_in_doubt_that_the_service_holds_valid_keeps_its_own_expiry(self, token):
         with transaction():
-            access.store_token(US, token)
-            access.doubt_token(token.value)
+            access.store_token(US, token, offers_box())
+            access.doubt_token(token.value, offers_box())
         with transaction():
-            prolonged = access.prolong_token(US, 15)
+            prolonged = access.prolong_token(US, 15, offers_box())
 
         assert prolonged == token
         assert stored_token() == token
 
     def test_one_that_the_service_still_holds_valid_is_prolonged(self, app, token):
         with transaction():
-            access.store_token(US, token)
+            access.store_token(US, token, offers_box())
         edit(app, Access, expires_at=utcnow() - timedelta(minutes=1))
         with transaction():
-            prolonged = access.prolong_token(US, 15)
+            prolonged = access.prolong_token(US, 15, offers_box())
 
         assert prolonged is not None
         assert prolonged.value == token.value
@@ -93,19 +94,19 @@ class TestToken:
 
     def test_there_is_nothing_to_prolong_without_one_or_with_another_accounts(self, token):
         with transaction():
-            assert access.prolong_token(US, 15) is None
-            access.store_token(OTHERS, token)
-            assert access.prolong_token(US, 15) is None
+            assert access.prolong_token(US, 15, offers_box()) is None
+            access.store_token(OTHERS, token, offers_box())
+            assert access.prolong_token(US, 15, offers_box()) is None
 
     def test_one_that_does_not_work_is_forgotten_and_no_other_is(self, app, token):
         with transaction():
-            access.store_token(US, token)
-            access.drop_token("an older one")
+            access.store_token(US, token, offers_box())
+            access.drop_token("an older one", offers_box())
         assert stored_token() == token
 
         with transaction():
-            access.drop_token(token.value)
-            assert access.prolong_token(US, 15) is None
+            access.drop_token(token.value, offers_box())
+            assert access.prolong_token(US, 15, offers_box()) is None
         assert stored_token() is None
         assert [(row.token, row.expires_at) for row in stored(app, Access)] == [(None, None)]
 

@@ -10,6 +10,7 @@ import pytest
 from aggregator.clients.offers import AccessToken
 from aggregator.clock import utcnow
 from aggregator.database import in_transaction, transaction
+from aggregator.extensions import offers_box
 from aggregator.models import (
     Access,
     Channel,
@@ -122,7 +123,7 @@ class TestAccess:
     def token(self) -> AccessToken:
         token = AccessToken("secret", ahead(minutes=5))
         with transaction():
-            access.store_token("us", token)
+            access.store_token("us", token, offers_box())
         return token
 
     def test_a_lease_that_ends_later_than_a_new_one_would_is_over(self, app):
@@ -141,18 +142,18 @@ class TestAccess:
 
     def test_a_token_that_was_got_later_than_now_may_have_expired(self, app, token):
         with transaction():
-            as_usual = access.stored_token("us")
+            as_usual = access.stored_token("us", offers_box())
         edit(app, Access, obtained_at=ahead(hours=2), expires_at=ahead(hours=2, minutes=5))
         with transaction():
-            assert (as_usual, access.stored_token("us")) == (token, None)
+            assert (as_usual, access.stored_token("us", offers_box())) == (token, None)
 
     def test_such_a_token_is_good_for_as_long_as_the_service_says_so_and_no_longer(self, app, token):
         edit(app, Access, obtained_at=ahead(hours=2), expires_at=ahead(hours=2, minutes=5))
         with transaction():
-            prolonged = access.prolong_token("us", 15)
+            prolonged = access.prolong_token("us", 15, offers_box())
 
         with transaction():
-            assert access.stored_token("us") == prolonged
+            assert access.stored_token("us", offers_box()) == prolonged
         assert abs(prolonged.expires_at - ahead(seconds=15)) < timedelta(seconds=5)
 
 

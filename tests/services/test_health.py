@@ -8,6 +8,7 @@ import pytest
 from aggregator.clients.offers import AccessToken
 from aggregator.clock import utcnow
 from aggregator.database import transaction
+from aggregator.extensions import offers_box
 from aggregator.models import Access, Feed, Registration
 from aggregator.services import access, health
 from tests.builders import edit, make_product
@@ -45,13 +46,13 @@ class TestStatus:
         for minutes in (5, 4):
             make_product(app, feed={"status": Registration.PENDING}, created_at=utcnow() - timedelta(minutes=minutes))
 
-        status = health.status(US)
+        status = health.status(US, offers_box().prefixes)
 
         assert 7195 < status.oldest_sync_age < 7205
         assert 295 < status.oldest_pending_age < 305
 
     def test_of_an_empty_catalogue_has_nothing_to_age(self):
-        assert health.status(US) == health.Status(
+        assert health.status(US, offers_box().prefixes) == health.Status(
             products=0,
             registrations_pending=0,
             registrations_refused=0,
@@ -72,24 +73,24 @@ class TestStatus:
         feed = {"status": Registration.PENDING, "due_at": utcnow() + timedelta(minutes=5)}
         make_product(app, feed=feed, created_at=utcnow() - timedelta(hours=3))
 
-        assert 10795 < health.status(US).oldest_pending_age < 10805
+        assert 10795 < health.status(US, offers_box().prefixes).oldest_pending_age < 10805
 
     def test_only_a_pending_product_waits_for_its_registration(self, app):
         for status in (Registration.REGISTERED, Registration.REFUSED):
             make_product(app, feed={"status": status})
 
-        assert health.status(US).oldest_pending_age is None
+        assert health.status(US, offers_box().prefixes).oldest_pending_age is None
 
     def test_a_registered_product_that_was_never_synced_is_late_from_its_registration_on(self, app):
         make_product(app, feed={"registered_at": utcnow() - timedelta(hours=2), "synced_at": None})
         make_product(app, feed={"synced_at": utcnow() - timedelta(hours=1)})
 
-        assert 7195 < health.status(US).oldest_sync_age < 7205
+        assert 7195 < health.status(US, offers_box().prefixes).oldest_sync_age < 7205
 
     def test_a_synced_product_is_no_older_than_its_last_sync(self, app):
         make_product(app, feed={"registered_at": utcnow() - timedelta(days=1), "synced_at": utcnow()})
 
-        assert -1 < health.status(US).oldest_sync_age < 5
+        assert -1 < health.status(US, offers_box().prefixes).oldest_sync_age < 5
 
     def test_syncs_that_failed_last_time_are_counted(self, app):
         for failures in (0, 1, 7):
@@ -97,7 +98,7 @@ class TestStatus:
 
         make_product(app, feed={"status": Registration.REFUSED, "failures": 2})
 
-        status = health.status(US)
+        status = health.status(US, offers_box().prefixes)
         assert (status.syncs_failing, status.registrations_refused) == (2, 1)
 
     def test_rows_that_were_rejected_are_counted_and_one_of_them_is_shown(self, app):
@@ -113,33 +114,33 @@ class TestStatus:
             rejected_reason="bad stock: -1",
         )
 
-        status = health.status(US)
+        status = health.status(US, offers_box().prefixes)
 
         assert (status.rejected_rows, status.products_with_rejected_rows) == (4, 2)
         assert status.rejected_example == {"product_id": str(first), "offer_id": None, "reason": 'bad price: "x"'}
         edit(app, Feed, rejected_rows=0, rejected_reason=None)
-        assert health.status(US).rejected_example is None
+        assert health.status(US, offers_box().prefixes).rejected_example is None
 
     def test_the_token_is_ours_and_good_or_it_is_said_why_not(self, app):
         def token(fingerprint: str = US) -> str:
-            return health.status(fingerprint).token
+            return health.status(fingerprint, offers_box().prefixes).token
 
         assert token() == "missing"
         with transaction():
-            access.store_token(US, AccessToken("t0k3n", utcnow() + timedelta(minutes=5)))
+            access.store_token(US, AccessToken("t0k3n", utcnow() + timedelta(minutes=5)), offers_box())
         assert (token(), token(OTHERS)) == ("valid", "missing")
         edit(app, Access, expires_at=None)
         assert token() == "valid"
         edit(app, Access, expires_at=utcnow() - timedelta(seconds=1))
         assert (token(), token(OTHERS)) == ("expired", "missing")
         with transaction():
-            access.doubt_token("t0k3n")
+            access.doubt_token("t0k3n", offers_box())
         assert token() == "missing"
 
     def test_a_product_that_waits_for_its_registration_has_no_sync_to_be_late(self, app):
         make_product(app, feed={"status": Registration.PENDING, "synced_at": utcnow() - timedelta(days=1)})
 
-        assert health.status(US).oldest_sync_age is None
+        assert health.status(US, offers_box().prefixes).oldest_sync_age is None
 
 
 class TestProblems:

@@ -7,6 +7,7 @@ import pytest
 from flask import Flask
 
 from aggregator.database import in_transaction
+from aggregator.extensions import webhook_box
 from aggregator.models import Channel, Delivery, DeliveryStatus, Webhook
 from aggregator.services import outbox
 from aggregator.services.outbox import Claimed
@@ -48,7 +49,7 @@ def the_webhook(app: Flask) -> Webhook:
 
 class TestTargets:
     def test_say_where_to_send_and_what_to_sign_with(self, app, webhook_id, now):
-        (target,) = targets([webhook_id, uuid4()], now).values()
+        (target,) = targets([webhook_id, uuid4()], now, webhook_box()).values()
 
         assert (target.webhook_id, target.url, target.secrets) == (webhook_id, URL, (SECRET,))
         assert (target.failing, target.refusal) == (False, None)
@@ -57,14 +58,17 @@ class TestTargets:
     def test_sign_with_the_old_secret_until_its_time_is_over(self, app, webhook_id, now):
         edit(app, Webhook, old_secret="whsec_b2xk", old_secret_until=now)
 
-        assert targets([webhook_id], now - timedelta(microseconds=1))[webhook_id].secrets == (SECRET, "whsec_b2xk")
-        assert targets([webhook_id], now)[webhook_id].secrets == (SECRET,)
+        assert targets([webhook_id], now - timedelta(microseconds=1), webhook_box())[webhook_id].secrets == (
+            SECRET,
+            "whsec_b2xk",
+        )
+        assert targets([webhook_id], now, webhook_box())[webhook_id].secrets == (SECRET,)
 
     def test_say_why_nothing_is_to_be_sent(self, app, now):
         disabled = make_webhook(app, make_user(app), enabled=False)
         nobodys = make_webhook(app, make_user(app, active=False))
         failing = make_webhook(app, make_user(app), failing_since=LONG_AGO)
-        found = targets([disabled, nobodys, failing], now)
+        found = targets([disabled, nobodys, failing], now, webhook_box())
 
         assert {id: target.refusal for id, target in found.items()} == {
             disabled: "disabled",

@@ -12,9 +12,10 @@ from aggregator.clients.addresses import AddressRules
 from aggregator.clock import utcnow
 from aggregator.database import dialect, in_transaction, transaction
 from aggregator.errors import Conflict, NotFound
+from aggregator.extensions import webhook_box
 from aggregator.models import Channel, Delivery, DeliveryStatus, Event, Subscription, Webhook
 from aggregator.services import outbox, webhook_reads, webhooks
-from tests.builders import LONG_AGO, edit, make_delivery, make_user, make_webhook, stored
+from tests.builders import LONG_AGO, SECRET, edit, make_delivery, make_user, make_webhook, stored
 
 pytestmark = pytest.mark.usefixtures("context")
 TOLD = [("created:1", {"id": "1"}), ("created:2", {"id": "2"})]
@@ -144,7 +145,7 @@ class TestChanges:
         [
             lambda user, id: webhooks.change(user, id, {"enabled": True}, RULES, utcnow()),
             lambda user, id: webhooks.remove(user, id, utcnow()),
-            lambda user, id: webhooks.rotate_secret(user, id, utcnow()),
+            lambda user, id: webhooks.rotate_secret(user, id, webhook_box(), utcnow()),
             lambda user, id: webhooks.send_test(user, id, utcnow()),
             lambda user, id: webhooks.redeliver(user, id, uuid4()),
         ],
@@ -186,11 +187,11 @@ class TestDeleting:
         webhook_id = make_webhook(app, user_id)
         fields = {"url": "https://shop.example.com/new", "events": ["price.alert"]}
         with pytest.raises(Conflict):
-            in_transaction(lambda: webhooks.add(user_id, fields, RULES, now))
+            in_transaction(lambda: webhooks.add(user_id, fields, RULES, webhook_box(), now))
 
         in_transaction(lambda: webhooks.remove(user_id, webhook_id, now))
 
-        assert in_transaction(lambda: webhooks.add(user_id, fields, RULES, now))
+        assert in_transaction(lambda: webhooks.add(user_id, fields, RULES, webhook_box(), now))
 
     def test_takes_the_log_along_in_batches_and_the_webhook_after_it(self, app, user_id, monkeypatch, now):
         monkeypatch.setattr(webhooks, "EXPIRED_AT_ONCE", 3)
@@ -225,9 +226,8 @@ def test_two_at_once_of_the_same_webhook_take_turns(app: Flask, user_id: UUID) -
 
     def rotate() -> None:
         with app.app_context():
-            in_transaction(lambda: webhooks.rotate_secret(user_id, webhook_id, utcnow()))
+            in_transaction(lambda: webhooks.rotate_secret(user_id, webhook_id, webhook_box(), utcnow()))
 
-    first = stored(app, Webhook)[0].secret
     threads = [threading.Thread(target=rotate) for _ in range(4)]
     for thread in threads:
         thread.start()
@@ -235,4 +235,5 @@ def test_two_at_once_of_the_same_webhook_take_turns(app: Flask, user_id: UUID) -
         thread.join()
 
     webhook = stored(app, Webhook)[0]
-    assert len({first, webhook.secret, webhook.old_secret}) == 3
+    secrets = {SECRET, webhook_box().open(webhook.secret), webhook_box().open(webhook.old_secret)}
+    assert len(secrets) == 3
