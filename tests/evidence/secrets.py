@@ -9,8 +9,8 @@ from tests.evidence.checks import Fact, Facts, check, within
 from tests.evidence.stack import Shop, Stack
 from tests.wire import Heard, Wire, http, says, wire
 
-OLD = {"SECRET_KEY": "the key of before, 9f2c7a1e55d04b68", "WEBHOOK_TEST_HOSTS": "127.0.0.1"}
-NEW = OLD | {"SECRET_KEY": "the key from now on, 03be8d6f4471ca92"}
+OLD = {"SECRET_KEY": "the key of before 9f2c7a1e55d04b68", "WEBHOOK_TEST_HOSTS": "127.0.0.1"}
+NEW = OLD | {"SECRET_KEY": "the key from now on 03be8d6f4471ca92"}
 BOTH = NEW | {"SECRET_KEY_FALLBACKS": OLD["SECRET_KEY"]}
 PLAIN = "whsec_" + "b2Yb" * 10
 LOST = "webhooks whose secret cannot be read"
