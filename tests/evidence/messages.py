@@ -212,11 +212,13 @@ def _capped(shop: Shop, world: Outside, inbox: Inbox, product: str) -> Facts:
 
 def _unsubscribed(shop: Shop, world: Outside, inbox: Inbox, product: str, victim: dict[str, str]) -> Facts:
     mails = _to_victim(inbox)
-    kinds = {(str(mail.message["List-Unsubscribe-Post"]), mail.message["List-Unsubscribe"]) for mail in mails[1:]}
-    yield Fact("kinds of List-Unsubscribe in alerts and the digest", len(kinds), 1)
-    post, address = kinds.pop()
-    yield Fact("List-Unsubscribe-Post", post, "List-Unsubscribe=One-Click")
-    path = f"/{str(address).strip('<>').removeprefix(HOST)}"
+    addresses = [str(mail.message["List-Unsubscribe"]) for mail in mails[1:]]
+    right = [address.startswith(f"<{HOST}/api/v1/mail/unsubscribe?token=") for address in addresses]
+    yield Fact("List-Unsubscribe of alerts and the digest", right, [True] * (MAILS + 1))
+    posts = {str(mail.message["List-Unsubscribe-Post"]) for mail in mails[1:]}
+    yield Fact("List-Unsubscribe-Post", posts, {"List-Unsubscribe=One-Click"})
+    address = addresses[0]
+    path = f"/{address.strip('<>').removeprefix(HOST)}"
     form = {"List-Unsubscribe": "One-Click"}
     answer = shop.post(path, headers={"Authorization": ""}, data=form)
     yield Fact("one click", answer.status_code, 200)
