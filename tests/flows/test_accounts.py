@@ -16,7 +16,7 @@ from flask import Flask
 from aggregator.clock import utcnow
 from aggregator.errors import AccountTaken, Conflict, Invalid, NotFound, TooMany, Unauthorized, WrongCredentials
 from aggregator.flows import accounts
-from aggregator.flows.accounts import AccountLimits, Authenticator, Passwords
+from aggregator.flows.accounts import AccountLimits, Authenticator, MyChange, Passwords
 from aggregator.flows.limits import Limit, Limits
 from aggregator.models import Role, SignIn, User
 from aggregator.services import passwords
@@ -222,6 +222,9 @@ class TestLimitsOfLogins:
             logins_anywhere=Limit("anywhere", 100, 300.0),
             logins_slowed=Limit("slowed", 1, 5.0),
             registrations_per_address=Limit("register", 20, 3600.0),
+            confirmations_per_account=Limit("confirm account", 5, 3600.0),
+            confirmations_per_network=Limit("confirm network", 20, 3600.0),
+            confirmations_per_address=Limit("confirm address", 5, 86_400.0),
             emails_per_account=Limit("email", 10, 3600.0),
         )
 
@@ -266,10 +269,10 @@ class TestLimitsOfLogins:
         begun = strict.login("alice", OLD, HERE)
         for _ in range(3):
             with pytest.raises(Invalid):
-                strict.change(as_(begun), HERE, password=Passwords(WRONG, NEW))
+                strict.change(as_(begun), HERE, MyChange(password=Passwords(WRONG, NEW)))
 
         with pytest.raises(TooMany):
-            strict.change(as_(begun), HERE, password=Passwords(OLD, NEW))
+            strict.change(as_(begun), HERE, MyChange(password=Passwords(OLD, NEW)))
         assert strict.login("alice", OLD, HERE)
 
 
@@ -309,7 +312,7 @@ class TestRefresh:
 
 class TestChangeOfAPassword:
     def test_the_new_one_lets_in_and_the_old_one_does_not(self, authenticator, alice):
-        authenticator.change(as_(authenticator.login("alice", OLD, HERE)), HERE, password=Passwords(OLD, NEW))
+        authenticator.change(as_(authenticator.login("alice", OLD, HERE)), HERE, MyChange(password=Passwords(OLD, NEW)))
 
         with pytest.raises(Unauthorized):
             authenticator.login("alice", OLD, HERE)
@@ -319,7 +322,7 @@ class TestChangeOfAPassword:
         _, mine, _ = (authenticator.login("alice", OLD, HERE) for _ in range(3))
         sign_in(app, make_user(app))
         (others,) = {row.id for row in stored(app, SignIn, SignIn.user_id != alice)}
-        authenticator.change(as_(mine), HERE, password=Passwords(OLD, NEW))
+        authenticator.change(as_(mine), HERE, MyChange(password=Passwords(OLD, NEW)))
 
         assert set(living(app)) == {mine.id, others}
 
@@ -336,7 +339,7 @@ class TestChangeOfAPassword:
         first, second = (authenticator.login("alice", OLD, HERE) for _ in range(2))
 
         with pytest.raises(Invalid) as refusal:
-            authenticator.change(as_(first), HERE, email="new@example.com", password=given)
+            authenticator.change(as_(first), HERE, MyChange(email="new@example.com", password=given))
         assert list(refusal.value.extra["errors"]["json"]) == [field]
         assert set(living(app)) == {first.id, second.id}
         assert passwords.matches(the_user(app, alice).password_hash, OLD)
@@ -344,12 +347,14 @@ class TestChangeOfAPassword:
 
     def test_of_one_who_is_no_more_is_not_found(self, authenticator):
         with pytest.raises(NotFound):
-            authenticator.change(Principal(uuid4(), Role.CUSTOMER, uuid4()), HERE, password=Passwords(OLD, NEW))
+            authenticator.change(
+                Principal(uuid4(), Role.CUSTOMER, uuid4()), HERE, MyChange(password=Passwords(OLD, NEW))
+            )
 
     def test_a_password_that_is_set_meanwhile_is_not_undone(self, app, authenticator, alice, meanwhile):
         begun = authenticator.login("alice", OLD, HERE)
         with meanwhile(
-            lambda: authenticator.change(as_(begun), HERE, "new@example.com", Passwords(OLD, NEW))
+            lambda: authenticator.change(as_(begun), HERE, MyChange("new@example.com", Passwords(OLD, NEW)))
         ) as change:
             edit(app, User, password_hash=passwords.NOBODYS)
 
@@ -363,7 +368,7 @@ class TestChangeOfAPassword:
 class TestChangeOfAnAddress:
     def test_takes_no_password_and_ends_no_sign_in(self, app, authenticator, alice):
         first, second = (authenticator.login("alice", OLD, HERE) for _ in range(2))
-        authenticator.change(as_(first), HERE, email="New@Example.ORG")
+        authenticator.change(as_(first), HERE, MyChange(email="New@Example.ORG"))
 
         assert the_user(app, alice).email == "New@example.org"
         assert authenticator.login("new@example.org", OLD, HERE).user_id == alice
@@ -372,14 +377,14 @@ class TestChangeOfAnAddress:
     def test_a_user_can_change_it_ten_times_an_hour(self, app, authenticator, alice):
         begun, bob = authenticator.login("alice", OLD, HERE), make_user(app)
         for number in range(10):
-            authenticator.change(as_(begun), HERE, f"alice-{number}@example.com")
+            authenticator.change(as_(begun), HERE, MyChange(f"alice-{number}@example.com"))
 
         with pytest.raises(TooMany) as refusal:
-            authenticator.change(as_(begun), THERE, "alice@example.org")
+            authenticator.change(as_(begun), THERE, MyChange("alice@example.org"))
         assert 3500 < refusal.value.extra["retry_after"] <= 3600
         assert the_user(app, alice).email == "alice-9@example.com"
-        authenticator.change(as_(begun), HERE, password=Passwords(OLD, NEW))
-        authenticator.change(Principal(bob, Role.CUSTOMER, uuid4()), HERE, "bob@example.org")
+        authenticator.change(as_(begun), HERE, MyChange(password=Passwords(OLD, NEW)))
+        authenticator.change(Principal(bob, Role.CUSTOMER, uuid4()), HERE, MyChange("bob@example.org"))
 
     def test_one_that_is_taken_counts_as_well(self, app, authenticator, alice):
         make_user(app, email="bob@example.com")
@@ -388,7 +393,7 @@ class TestChangeOfAnAddress:
         refusals = []
         for _ in range(11):
             with pytest.raises((Conflict, TooMany)) as refusal:
-                authenticator.change(as_(begun), HERE, "bob@example.com")
+                authenticator.change(as_(begun), HERE, MyChange("bob@example.com"))
             refusals.append(refusal.type)
         assert refusals == [AccountTaken] * 10 + [TooMany]
 
@@ -398,16 +403,18 @@ class TestChangeOfAnAddress:
         )
         begun = authenticator.login("alice", OLD, HERE)
         authenticator.register({"username": "bob", "email": "bob@example.com", "password": OLD}, HERE)
-        authenticator.change(as_(begun), HERE, "new@example.com")
+        authenticator.change(as_(begun), HERE, MyChange("new@example.com"))
 
         with pytest.raises(TooMany):
-            authenticator.change(as_(begun), HERE, "alice@example.com")
+            authenticator.change(as_(begun), HERE, MyChange("alice@example.com"))
         with pytest.raises(TooMany):
             authenticator.register({"username": "carol", "email": "carol@example.com", "password": OLD}, HERE)
-        authenticator.change(as_(begun), THERE, "alice@example.com")
+        authenticator.change(as_(begun), THERE, MyChange("alice@example.com"))
 
     def test_both_can_be_changed_at_once(self, app, authenticator, alice):
-        authenticator.change(as_(authenticator.login("alice", OLD, HERE)), HERE, "new@example.com", Passwords(OLD, NEW))
+        authenticator.change(
+            as_(authenticator.login("alice", OLD, HERE)), HERE, MyChange("new@example.com", Passwords(OLD, NEW))
+        )
 
         assert authenticator.login("new@example.com", NEW, HERE).user_id == alice
 
@@ -415,7 +422,7 @@ class TestChangeOfAnAddress:
         begun = authenticator.login("alice", OLD, HERE)
 
         with pytest.raises(Invalid) as refusal:
-            authenticator.change(as_(begun), HERE, password=Passwords(OLD, "Alice@Example.com"))
+            authenticator.change(as_(begun), HERE, MyChange(password=Passwords(OLD, "Alice@Example.com")))
         assert list(refusal.value.extra["errors"]["json"]) == ["password"]
 
     @pytest.mark.parametrize("given", [None, Passwords(OLD, NEW)], ids=["alone", "with a password"])
@@ -425,7 +432,7 @@ class TestChangeOfAnAddress:
         first, second = (authenticator.login("alice", OLD, HERE) for _ in range(2))
 
         with pytest.raises(refusal):
-            authenticator.change(as_(first), HERE, email, given)
+            authenticator.change(as_(first), HERE, MyChange(email, given))
         user = the_user(app, alice)
         assert user.email == "alice@example.com"
         assert passwords.matches(user.password_hash, OLD)
@@ -435,14 +442,14 @@ class TestChangeOfAnAddress:
         begun = strict.login("alice", OLD, HERE)
         for _ in range(4):
             with pytest.raises(Invalid, match="The request is invalid"):
-                strict.change(as_(begun), HERE, "nowhere", Passwords(WRONG, NEW))
+                strict.change(as_(begun), HERE, MyChange("nowhere", Passwords(WRONG, NEW)))
 
         assert strict.login("alice", OLD, HERE)
 
     def test_nothing_to_change_changes_nothing(self, app, authenticator, alice):
         before = the_user(app, alice)
         begun = authenticator.login("alice", OLD, HERE)
-        authenticator.change(as_(begun), HERE)
+        authenticator.change(as_(begun), HERE, MyChange())
 
         after = the_user(app, alice)
         assert (after.email, after.password_hash, after.updated_at) == (
@@ -497,9 +504,9 @@ class TestWhatIsLogged:
     def test_a_password_that_is_changed_or_set(self, authenticator, alice, events):
         begun = authenticator.login("alice", OLD, HERE)
         with pytest.raises(Invalid):
-            authenticator.change(as_(begun), HERE, password=Passwords(WRONG, NEW))
+            authenticator.change(as_(begun), HERE, MyChange(password=Passwords(WRONG, NEW)))
         assert events == []
-        authenticator.change(as_(begun), HERE, password=Passwords(OLD, NEW))
+        authenticator.change(as_(begun), HERE, MyChange(password=Passwords(OLD, NEW)))
         authenticator.set_password("alice", OLD)
 
         assert events == [
