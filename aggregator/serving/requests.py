@@ -49,7 +49,9 @@ class Incoming:
             return Progress.HEAD if len(self.data) <= MAX_HEAD else Progress.TOO_LARGE
         if self._has_all_chunks() if self._chunk else len(self.data) >= self._end:
             return Progress.WHOLE
-        return Progress.BODY if len(self.data) - self._body < MAX_WHOLE else Progress.LARGE
+        # A body that says it is large is not waited for: the application may refuse it without reading any of it.
+        size = max(self._end, len(self.data)) - self._body
+        return Progress.BODY if size <= MAX_WHOLE else Progress.LARGE
 
     def take(self) -> bytes:
         """All that has arrived; the next request begins."""

@@ -20,6 +20,7 @@ class Stream:
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
         self.may_wait = False  # for the rest of a large body
+        self.has_continued = False
         self.started, self.moved = monotonic(), 0
         self.pending: deque[memoryview] = deque()
 
@@ -46,7 +47,9 @@ class Stream:
         return received
 
     def send(self, data: bytes) -> int:
-        """Send nothing: gunicorn sends only "100 Continue" this way, and the worker has already sent that."""
+        """Send "100 Continue", which is all that gunicorn sends this way, to a client that has not had it."""
+        if not self.has_continued:
+            self.sendall(data)
         return len(data)
 
     def sendall(self, data: bytes) -> None:

@@ -56,7 +56,7 @@ class Connection(TConn):  # type: ignore[misc]
         self.sock = self.stream = Stream(sock)
         self.incoming = Incoming()
         self.deadline = monotonic()
-        self.keep_alive = self.has_continued = self.is_large = False
+        self.keep_alive = self.is_large = False
 
     def init(self) -> None:
         """Hand what has been received to gunicorn's parser."""
@@ -102,7 +102,7 @@ class DeadlineWorker(ThreadWorker):  # type: ignore[misc]
 
     def _receive(self, connection: Connection, seconds: float) -> None:
         connection.stream.begin(may_wait=False)
-        connection.has_continued = connection.is_large = False
+        connection.stream.has_continued = connection.is_large = False
         self._wait(connection, selectors.EVENT_READ, self._on_readable, monotonic() + seconds)
 
     def _on_readable(self, connection: Connection, _: Any) -> None:
@@ -134,8 +134,8 @@ class DeadlineWorker(ThreadWorker):  # type: ignore[misc]
                 self._refuse(connection, HEAD_TOO_LARGE)
             case Progress.BODY:
                 connection.deadline = connection.stream.deadline
-                if connection.incoming.expects_continue and not connection.has_continued:
-                    connection.has_continued = True
+                if connection.incoming.expects_continue and not connection.stream.has_continued:
+                    connection.stream.has_continued = True
                     connection.stream.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def _start_large(self) -> None:

@@ -186,6 +186,12 @@ def test_an_answer_before_the_end_of_a_large_body_reaches_its_client(web):
         assert heard(connection).startswith(b"HTTP/1.1 401 Unauthorized")
 
 
+@pytest.mark.parametrize("expect", [b"", b"Expect: 100-continue\r\n"])
+def test_a_large_body_that_is_refused_unread_is_not_waited_for(web, expect):
+    with connect(web, b"POST /refuse HTTP/1.1\r\n" + expect + b"Content-Length: 10000000\r\n\r\n") as connection:
+        assert b"HTTP/1.1 401 Unauthorized" in heard(connection)
+
+
 def test_a_head_without_an_end_is_refused(web):
     with connect(web, b"GET / HTTP/1.1\r\nX: " + 70_000 * b"x") as connection:
         assert status(connection) == b"HTTP/1.1 431 Request Header Fields Too Large"
