@@ -199,7 +199,7 @@ class TestRegistration:
     def test_a_product_that_is_unknown_while_nobody_registers_stays_what_it_was_and_fails(self, app, sandbox):
         (product_id,) = synced_products(app, number=1)
         sandbox.forget_product(product_id)
-        edit(app, Circuit, Circuit.endpoint == Endpoint.REGISTER, failures=1, retry_at=datetime(2099, 1, 1, tzinfo=UTC))
+        edit(app, Circuit, Circuit.endpoint == Endpoint.REGISTER, failures=1, retry_at=utcnow() + timedelta(seconds=60))
         make_due(app)
 
         assert sync(app) == {"failed": 1}
