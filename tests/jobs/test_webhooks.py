@@ -90,7 +90,8 @@ def test_a_message_that_was_sent_by_a_process_that_was_killed_is_sent_again_as_t
     with wire(play, choose=True) as server:
         delivery_id = make_delivery(app, make_webhook(app, make_user(app), server.url), {"name": "x"})
         command = [sys.executable, "-m", "flask", "--app", "wsgi", "jobs", "run", "send-webhooks"]
-        told = environment(database_url, "http://127.0.0.1:9", WEBHOOK_TEST_HOSTS="127.0.0.1")
+        key = app.extensions["settings"].secret_key  # what the webhook's secret is encrypted with
+        told = environment(database_url, "http://127.0.0.1:9", WEBHOOK_TEST_HOSTS="127.0.0.1", SECRET_KEY=key)
         sender.append(subprocess.Popen(command, cwd=ROOT, env=told, stderr=subprocess.DEVNULL))
         assert sender[0].wait(timeout=30) == -signal.SIGKILL
 
