@@ -198,7 +198,7 @@ class TestOnPostgreSQL:
 
     def test_a_pool_of_dead_connections_costs_no_read(self, app, database_url):
         make_product(app, name="A", stock=1)
-        pool = [app.extensions["reader"].raw_connection() for _ in range(4)]
+        pool = [app.extensions["reader"].raw_connection() for _ in range(2)]
         for connection in pool:
             connection.close()
         read_kept(_stocks)

@@ -8,6 +8,7 @@ from aggregator.database import database_now, db, dialect
 from aggregator.models import RateLimit
 from aggregator.models.base import table_of
 from aggregator.sql import upsert
+from aggregator.sql.pieces import WAITED_SECONDS
 
 EXPIRED_AT_ONCE = 5_000
 
@@ -17,8 +18,10 @@ def hit(key: str, seconds: float) -> tuple[int, float]:
     now = database_now()
     limits = table_of(RateLimit)
     insert = upsert(limits, dialect()).values(key=key, tries=1, expires_at=now + timedelta(seconds=seconds))
-    # A window that ends later than a new one would was begun before the clock went back.
-    is_over = sa.or_(limits.c.expires_at <= now, limits.c.expires_at > insert.excluded.expires_at)
+    # A window that ends too late was begun before the clock went back. One that ends a little later than a new one
+    # would is that of a transaction which began after this one, and got the row first.
+    latest = now + timedelta(seconds=seconds + WAITED_SECONDS)
+    is_over = sa.or_(limits.c.expires_at <= now, limits.c.expires_at > latest)
     counted = insert.on_conflict_do_update(
         index_elements=["key"],
         set_={

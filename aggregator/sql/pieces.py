@@ -32,12 +32,17 @@ def _now_plus_sqlite(element: now_plus, compiler: Any, **kwargs: Any) -> str:
     return f"(strftime('%Y-%m-%dT%H:%M:%f', 'now', {seconds} || ' seconds') || '000Z')"
 
 
+# A transaction that has waited for a row finds moments in it that were set by transactions which began after it. No
+# wait is longer than this.
+WAITED_SECONDS = 30.0
+
+
 def is_past(moment: Any, longest: float | ColumnElement[Any]) -> ColumnElement[bool]:
     """Whether a moment has passed that was set to at most so many seconds from then.
 
     One that lies further ahead was set before the database's clock went back, and has passed, too.
     """
-    return sa.or_(moment <= now_plus(0), moment > now_plus(longest + 1.0))  # a second more than any rounding
+    return sa.or_(moment <= now_plus(0), moment > now_plus(longest + WAITED_SECONDS))
 
 
 class microseconds(FunctionElement[Any]):

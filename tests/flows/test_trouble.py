@@ -440,6 +440,7 @@ class TestWhateverTheServiceAnswers:
     @pytest.mark.parametrize("generation", ["v1", "v2"])
     @settings(
         max_examples=4,
+        derandomize=True,
         deadline=None,
         suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     )
@@ -481,7 +482,8 @@ class TestWhateverTheServiceAnswers:
             assert_in_step(app, sandbox, product_ids)
             assert_sound(app)
             assert_unclaimed(app)
-            assert circuits(app) == {}
+            # Where nothing is left to register, no call can show that registering works again.
+            assert circuits(app).keys() <= {Endpoint.REGISTER}
             for product_id in product_ids:
                 with app.app_context():
                     in_transaction(lambda id=product_id: catalog.remove(UUID(id), utcnow()))

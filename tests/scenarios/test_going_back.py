@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
@@ -18,7 +19,7 @@ NEWER = "the schema is newer than this version"
 
 
 @pytest.fixture
-def head(database_url: URL) -> str:
+def head(database_url: URL) -> Iterator[str]:
     """Takes the database to a schema of tomorrow: one more table, one more column. What its revision was before."""
     engine = sa.create_engine(database_url)
     with engine.begin() as connection:
@@ -26,8 +27,12 @@ def head(database_url: URL) -> str:
         connection.exec_driver_sql("CREATE TABLE wishes (id integer PRIMARY KEY)")
         connection.exec_driver_sql("ALTER TABLE products ADD COLUMN wishes integer")
         connection.exec_driver_sql(f"UPDATE alembic_version SET version_num = '{TOMORROW}'")
+    yield before
+    with engine.begin() as connection:  # another test may get this database
+        connection.exec_driver_sql("DROP TABLE wishes")
+        connection.exec_driver_sql("ALTER TABLE products DROP COLUMN wishes")
+        connection.exec_driver_sql(f"UPDATE alembic_version SET version_num = '{before}'")
     engine.dispose()
-    return before
 
 
 def flask(env: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
